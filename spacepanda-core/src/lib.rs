@@ -1,0 +1,1 @@
+//! spacepanda-core
