@@ -1,0 +1,17 @@
+//! Bytes, names, errors and limits: what every other module may use.
+
+pub mod cbor;
+mod error;
+mod ids;
+pub mod limits;
+mod log;
+mod secret;
+mod time;
+
+pub use error::{Error, ErrorKind, Result};
+pub use ids::{
+    ChannelId, DeviceId, EnvelopeId, IdError, IdentityId, MessageId, PeerId, ServerId, StateId,
+};
+pub use log::{Floors, Frontier, LogEntry, Tip};
+pub use secret::Secret;
+pub use time::Timestamp;

@@ -1,0 +1,1 @@
+//! Which backends there are, by kind and URL scheme.

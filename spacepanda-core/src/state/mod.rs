@@ -1,0 +1,1 @@
+//! State is pure: no socket, disk, clock, entropy or task of its own.

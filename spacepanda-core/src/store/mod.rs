@@ -1,0 +1,146 @@
+//! The ports for what is kept: ordered keys in namespaces, and logs over them.
+
+mod batch;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::base::{ChannelId, Floors, Frontier, LogEntry, Result, Tip};
+
+pub use batch::{Batch, Change, Namespace, Page};
+
+/// What a backend promises beyond the contract; it is tested exactly where it is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Capability {
+    /// What `save` returned for is there after the process was killed or the power failed.
+    pub durable: bool,
+    /// A second instance on the same place is refused with `Locked` while the first is open.
+    pub exclusive: bool,
+}
+
+impl Capability {
+    /// A backend that promises neither.
+    pub const NONE: Self = Self { durable: false, exclusive: false };
+
+    /// Adds the promise of durability.
+    #[must_use]
+    pub const fn durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
+    /// Adds the promise of exclusiveness.
+    #[must_use]
+    pub const fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
+    }
+}
+
+/// Keeps ordered keys inside named namespaces, changed in atomic batches.
+///
+/// - Keys are ordered by their bytes, shorter first where one begins the other.
+/// - Namespaces share nothing: the same key in two of them names two values.
+/// - A namespace needs no creation; one never written is empty.
+/// - Methods may be called from several tasks at once.
+#[async_trait]
+pub trait ProviderStorageBackend: Send + Sync + 'static {
+    /// Returns the value at `key`, or `None`: absence is an answer, not an error.
+    ///
+    /// It sees every batch whose `save` has returned.
+    ///
+    /// # Errors
+    /// `TooLarge` for a key above `KEY_LEN_MAX`; `Closed` after `close`; `Corrupt` for a damaged row;
+    /// `Unavailable` otherwise.
+    async fn load(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Bytes>>;
+
+    /// Returns entries in the order of their keys: those that begin with `page.prefix`, come after
+    /// `page.after` (exclusive) if given, and at most `page.limit` of them.
+    ///
+    /// It sees one state of the store: a batch is in it whole or not at all. Fewer entries than
+    /// `page.limit` mean that there are no more.
+    ///
+    /// # Errors
+    /// As `load`; `TooLarge` also for a limit above `PAGE_LIMIT_MAX`.
+    async fn scan(&self, namespace: &Namespace, page: Page) -> Result<Vec<(Bytes, Bytes)>>;
+
+    /// Applies every change in `batch`, in order, or none of them.
+    ///
+    /// When it returns, the batch is visible to every reader, and durable if that is declared. Batches
+    /// are applied in the order in which `save` was called. Deleting what is absent is no error; an
+    /// empty batch does nothing.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped the batch is applied whole or not at all.
+    ///
+    /// # Errors
+    /// `TooLarge` if a key or value is above its limit, and nothing of the batch is applied; `Closed`
+    /// after `close`; `Unavailable` otherwise, and then the caller must load again before it goes on.
+    async fn save(&self, batch: Batch) -> Result<()>;
+
+    /// Waits for what is under way, then lets go of the place. A second call does nothing.
+    async fn close(&self) -> Result<()>;
+
+    /// What is promised beyond the contract.
+    fn capability(&self) -> Capability;
+}
+
+/// Where an entry would stand in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// It follows a tip of the log, or begins it.
+    New,
+    /// It is held already.
+    Known,
+    /// Its place is taken by another entry, or follows one that is no tip: the log has forked.
+    Forked,
+    /// The entry before it is not held: it must wait.
+    Gap,
+}
+
+/// Keeps logs: one per device and channel, without gaps from its floor.
+///
+/// The floor is the number of the first entry that was appended with
+/// [`Batch`]-staged `append` to an empty log; below it nothing is for this reader.
+/// An entry at a place already taken, under another id, is kept as a second tip and served like the
+/// first. Reads ask storage and see every appended batch that was saved.
+#[async_trait]
+pub trait CrdtStore: Send + Sync + 'static {
+    /// The tips of every log of `channel`; empty for a channel of which nothing is held.
+    async fn frontier(&self, channel: &ChannelId) -> Result<Frontier>;
+
+    /// Says where `entry` would stand; nothing changes.
+    async fn place(&self, channel: &ChannelId, entry: &LogEntry) -> Result<Placement>;
+
+    /// Returns entries of `channel` that `have` does not cover, from `floors` on, in causal order (the
+    /// order in which they were appended here), at most `limit` entries and `bytes_max` bytes, but
+    /// always one if there is one. An empty answer means that nothing is missing.
+    ///
+    /// A device absent from `floors` has nothing for the reader. Of a tip in `have` that is not held
+    /// here, nothing is known: of that log everything from its floor on that no other tip covers is
+    /// returned.
+    async fn missing(
+        &self,
+        channel: &ChannelId,
+        floors: &Floors,
+        have: &Frontier,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<LogEntry>>;
+
+    /// Returns the entry at `tip`, if that envelope is held.
+    async fn entry(&self, channel: &ChannelId, tip: &Tip) -> Result<Option<LogEntry>>;
+
+    /// Stages `entry` into `batch`, where `place` said `New` or `Forked`; a second `append` before
+    /// the batch is saved sees the first.
+    ///
+    /// # Errors
+    /// `Conflict` if the entry is `Known` or leaves a `Gap`: drop the batch and everything staged, and
+    /// open the store again.
+    async fn append(&self, batch: &mut Batch, channel: &ChannelId, entry: &LogEntry) -> Result<()>;
+
+    /// Stages that the body of the envelope at `tip` is gone; the header stays and is served without
+    /// it. One that is not held is no error.
+    async fn drop_body(&self, batch: &mut Batch, channel: &ChannelId, tip: &Tip) -> Result<()>;
+}
