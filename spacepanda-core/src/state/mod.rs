@@ -1,1 +1,3 @@
-//! State is pure: no socket, disk, clock, entropy or task of its own.
+//! The pure part: it takes values and returns effects. No socket, disk, clock or task of its own.
+
+pub mod identity;
