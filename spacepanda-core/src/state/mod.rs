@@ -1,3 +1,6 @@
 //! The pure part: it takes values and returns effects. No socket, disk, clock or task of its own.
 
+pub mod authority;
+pub mod effects;
+pub mod envelope;
 pub mod identity;

@@ -4,4 +4,4 @@ mod certificate;
 mod key;
 
 pub use certificate::{CertificateError, DeviceCertificate, VerifiedCertificate};
-pub use key::{KeyError, KeyPair, SignatureError, check_key, verify};
+pub use key::{KeyError, KeyPair, SIGNATURE_LEN, SignatureError, check_key, verify};
