@@ -2,6 +2,8 @@
 
 mod act;
 mod capability;
+mod gate;
 
 pub use act::{Act, CommitFacts, LeafFacts, Need, ProposalFacts, Touch};
 pub use capability::Capability;
+pub use gate::Authorized;
