@@ -8,6 +8,9 @@ mod header;
 mod opened;
 mod waiting;
 
+#[cfg(test)]
+mod tests;
+
 pub use codec::{Envelope, EnvelopeError, Verified, hash};
 pub use dag::{Dag, Index, Past};
 pub use header::{BodyRef, Header, PayloadType, VERSION, order_after, stamp};
