@@ -1,6 +1,8 @@
 //! The ports for what is kept: ordered keys in namespaces, and logs over them.
 
 mod batch;
+mod checked;
+mod staged;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use crate::base::{ChannelId, Floors, Frontier, LogEntry, Result, Tip};
 
 pub use batch::{Batch, Change, Namespace, Page};
+pub use staged::Staged;
 
 /// What a backend promises beyond the contract; it is tested exactly where it is declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
