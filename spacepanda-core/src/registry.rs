@@ -60,6 +60,9 @@ impl fmt::Display for Kind {
     }
 }
 
+/// A backend being opened.
+pub type Opening<P> = BoxFuture<'static, Result<Arc<P>>>;
+
 /// Describes a store that a URL can name.
 #[derive(Debug)]
 pub struct StoreBackend {
@@ -68,7 +71,7 @@ pub struct StoreBackend {
     /// What it is, in one line for people.
     pub description: &'static str,
     /// Opens the store that the URL names.
-    pub open: fn(Url, Setup) -> BoxFuture<'static, Result<Arc<dyn ProviderStorageBackend>>>,
+    pub open: fn(Url, Setup) -> Opening<dyn ProviderStorageBackend>,
 }
 
 /// Describes a transport that a URL can name.
@@ -79,7 +82,7 @@ pub struct TransportBackend {
     /// What it is, in one line for people.
     pub description: &'static str,
     /// Opens the transport that the URL names.
-    pub open: fn(Url, Setup) -> BoxFuture<'static, Result<Arc<dyn Transport>>>,
+    pub open: fn(Url, Setup) -> Opening<dyn Transport>,
 }
 
 /// A scheme that this build lacks, and the Cargo feature that brings it.
