@@ -54,7 +54,7 @@ impl Run {
             for (key, row) in checked::scan(view.backend, &LOG, page).await? {
                 let expected = first + chunk.len() as u64;
                 if entry_place(&key)? == (expected, branch) && expected <= last {
-                    chunk.push_back(Header::decode(&row)?);
+                    chunk.push_back(Header::decode(&row, expected)?);
                 }
             }
         }

@@ -3,6 +3,8 @@ mod missing;
 mod numbers;
 mod parts;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -258,9 +260,9 @@ fn put_numbers(batch: &mut Batch, key: LogKey, channel: &ChannelId, device: &Dev
 }
 
 fn put_entry(batch: &mut Batch, key: Bytes, entry: &LogEntry, arrival: u64) {
-    let LogEntry { id, previous, .. } = *entry;
+    let LogEntry { number, id, previous, .. } = *entry;
     let Parts { form, header, signature, body } = Parts::of(entry);
-    let header = Header { id, previous, arrival, form, header, signature };
+    let header = Header { number, id, previous, arrival, form, header, signature };
     batch.put(LOG, key.clone(), header.encode());
     if let Some(body) = body {
         batch.put(BODY, key, body);

@@ -73,6 +73,7 @@ pub(super) enum Form {
 /// An entry without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
+    pub(super) number: u64,
     pub(super) id: EnvelopeId,
     pub(super) previous: Option<EnvelopeId>,
     pub(super) arrival: u64,
@@ -84,23 +85,27 @@ pub(super) struct Header {
 #[derive(Encode, Decode)]
 #[cbor(array)]
 struct HeaderRow<'b> {
+    /// Stands in the key as well, so that a row in the wrong place is found out.
     #[n(0)]
-    id: EnvelopeId,
+    number: u64,
     #[n(1)]
-    previous: Option<EnvelopeId>,
+    id: EnvelopeId,
     #[n(2)]
-    arrival: u64,
+    previous: Option<EnvelopeId>,
     #[n(3)]
+    arrival: u64,
+    #[n(4)]
     form: Form,
-    #[b(4)]
-    header: &'b ByteSlice,
     #[b(5)]
+    header: &'b ByteSlice,
+    #[b(6)]
     signature: &'b ByteSlice,
 }
 
 impl Header {
     pub(super) fn encode(&self) -> Vec<u8> {
         cbor::encode(&HeaderRow {
+            number: self.number,
             id: self.id,
             previous: self.previous,
             arrival: self.arrival,
@@ -110,9 +115,14 @@ impl Header {
         })
     }
 
-    pub(super) fn decode(row: &Bytes) -> Result<Self> {
+    /// The header of the entry at `number`, from its row.
+    pub(super) fn decode(row: &Bytes, number: u64) -> Result<Self> {
         let read: HeaderRow<'_> = cbor::decode(row).map_err(|error| because("header", error))?;
+        if read.number != number {
+            return Err(corrupt("header"));
+        }
         Ok(Self {
+            number,
             id: read.id,
             previous: read.previous,
             arrival: read.arrival,
@@ -166,6 +176,7 @@ mod tests {
         assert_eq!(entry_place(&key.entry(3, 4)).unwrap(), (3, 4));
 
         let header = Header {
+            number: 3,
             id: EnvelopeId::new([1; 32]),
             previous: None,
             arrival: 7,
@@ -174,8 +185,9 @@ mod tests {
             signature: Bytes::from_static(b"s"),
         };
         let ones = "01".repeat(32);
-        assert_eq!(hex::encode(header.encode()), format!("865820{ones}f6070041684173"));
-        assert_eq!(Header::decode(&header.encode().into()).unwrap(), header);
+        assert_eq!(hex::encode(header.encode()), format!("87035820{ones}f6070041684173"));
+        assert_eq!(Header::decode(&header.encode().into(), 3).unwrap(), header);
+        assert!(Header::decode(&header.encode().into(), 4).is_err());
 
         let device = DeviceId::new([1; 32]);
         let log = Log::begin(&Tip { device, number: 5, id: header.id }, 7);
@@ -192,7 +204,7 @@ mod tests {
     fn a_damaged_row_is_named_and_never_panics() {
         for bytes in [&[][..], &[0x80], &[0xff; 40], &[0x86, 0xf6, 0xf6, 0, 0, 0x40, 0x40]] {
             let row = Bytes::copy_from_slice(bytes);
-            assert_eq!(Header::decode(&row).unwrap_err().kind(), ErrorKind::Corrupt);
+            assert_eq!(Header::decode(&row, 0).unwrap_err().kind(), ErrorKind::Corrupt);
             assert_eq!(decode_log(bytes).unwrap_err().kind(), ErrorKind::Corrupt);
             assert_eq!(Owner::decode(bytes).unwrap_err().kind(), ErrorKind::Corrupt);
             assert_eq!(LogKey::parse(bytes).unwrap_err().kind(), ErrorKind::Corrupt);

@@ -55,7 +55,7 @@ impl View<'_> {
 
     pub(super) async fn header(&self, key: LogKey, number: u64, branch: u16) -> Result<Header> {
         let row = self.load(&LOG, &key.entry(number, branch)).await?;
-        Header::decode(&row.ok_or_else(|| corrupt("log, of which an entry is absent,"))?)
+        Header::decode(&row.ok_or_else(|| corrupt("log, of which an entry is absent,"))?, number)
     }
 
     pub(super) async fn body(
