@@ -13,12 +13,15 @@ use crate::{
 
 const CHANNEL: ChannelId = ChannelId::new([9; 32]);
 
+type Entries = Vec<(Bytes, Bytes)>;
+type Lie = fn(&mut Entries);
+
 /// Rows in memory; it counts what is read, and can be told to lie about one page.
 #[derive(Default)]
 struct Counting {
     rows: Mutex<BTreeMap<(Namespace, Bytes), Bytes>>,
     read: AtomicUsize,
-    lies: Mutex<Option<fn(&mut Vec<(Bytes, Bytes)>)>>,
+    lies: Mutex<Option<Lie>>,
 }
 
 impl Counting {
@@ -143,7 +146,7 @@ async fn serving_a_log_reads_what_is_served_and_little_more() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_the_contract_is_corrupt() {
-    let lies: [fn(&mut Vec<(Bytes, Bytes)>); 5] = [
+    let lies: [Lie; 5] = [
         |rows| rows.reverse(),
         |rows| rows.extend(rows.clone()),
         |rows| rows.push((Bytes::from_static(&[0xff; 8]), Bytes::new())),

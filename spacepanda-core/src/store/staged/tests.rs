@@ -234,6 +234,45 @@ async fn a_scan_sees_a_batch_whole_though_it_is_saved_meanwhile() {
 }
 
 #[tokio::test]
+async fn readers_see_every_batch_whole_while_a_writer_goes_on() {
+    let staged = Arc::new(Staged::new(Gated::new(true)));
+    let pair = |round: u32| [0, 1].map(|half| Bytes::from(format!("{round:05}{half}")));
+    let step = move |round: u32| {
+        let mut batch = Batch::new();
+        for (old, new) in pair(round).into_iter().zip(pair(round + 1)) {
+            batch.delete(NAMESPACES[0].clone(), old);
+            batch.put(NAMESPACES[0].clone(), new, "");
+        }
+        batch
+    };
+    staged.save(step(0)).await.unwrap();
+    let writer = tokio::spawn({
+        let staged = staged.clone();
+        async move {
+            for round in 1..400 {
+                staged.stage(step(round));
+                if round % 3 > 0 {
+                    tokio::task::yield_now().await;
+                }
+                if round % 5 > 0 {
+                    staged.flush().await.unwrap();
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    while !writer.is_finished() {
+        for limit in [2, 5] {
+            let found = staged.scan(&NAMESPACES[0], all(limit)).await.unwrap();
+            let keys: Vec<_> = found.into_iter().map(|(key, _)| key).collect();
+            assert_eq!(keys.len(), 2, "{keys:?}");
+            assert_eq!(keys[0][..5], keys[1][..5]);
+        }
+    }
+    writer.await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_refused_before_it_is_staged() {
     let staged = Staged::new(Gated::new(true));
     let mut batch = put("1", "one");
