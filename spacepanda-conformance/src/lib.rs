@@ -1,1 +1,3 @@
 //! spacepanda-conformance
+
+pub mod transport;
