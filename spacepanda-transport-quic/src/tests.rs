@@ -135,3 +135,53 @@ async fn another_protocol_is_not_answered() {
     let error = endpoint.connect(b.local, tls::SERVER_NAME).unwrap().await.unwrap_err();
     assert!(matches!(error, quinn::ConnectionError::ConnectionClosed(_)), "{error}");
 }
+
+#[tokio::test]
+async fn a_hundred_diallers_at_once_all_get_their_links() {
+    let diallers = 100;
+    let (a, b) = (bind(LOOPBACK), bind(LOOPBACK));
+    let addresses = b.addresses();
+    let dialling = async {
+        let links = (0..diallers).map(|_| a.connect(&addresses));
+        for link in futures::future::join_all(links).await {
+            link.unwrap();
+        }
+    };
+    let hearing = async |transport: &QuicTransport| {
+        for _ in 0..diallers {
+            connected(transport).await;
+        }
+    };
+    tokio::join!(dialling, hearing(&a), hearing(&b));
+}
+
+#[tokio::test]
+async fn dropping_a_transport_ends_its_links() {
+    let (a, b) = (bind(LOOPBACK), bind(LOOPBACK));
+    a.connect(&b.addresses()).await.unwrap();
+    let at_b = connected(&b).await;
+    drop(a);
+    assert!(
+        matches!(b.recv().await.unwrap(), TransportEvent::Disconnected(link, _) if link == at_b)
+    );
+}
+
+#[tokio::test]
+async fn an_address_of_another_family_is_unavailable_at_once() {
+    let a = bind(LOOPBACK);
+    let error = a.connect(&["quic://[2001:db8::7]:4433".to_owned()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn an_unreadable_address_does_not_hide_one_that_answers() {
+    let (a, b) = (bind(LOOPBACK), bind(LOOPBACK));
+    let addresses = [vec!["quic://nowhere".to_owned()], b.addresses()].concat();
+    a.connect(&addresses).await.unwrap();
+}
+
+#[test]
+fn outside_of_a_runtime_it_says_what_it_lacks() {
+    let error = QuicTransport::bind(LOOPBACK.parse().unwrap(), None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
