@@ -27,7 +27,8 @@ impl TransportFactory for TwoPaths {
     /// Every other one is reached on the right alone.
     async fn open(&self) -> Result<Arc<dyn Transport>> {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
-        let on_left = if number.is_multiple_of(2) { format!("left-{number}") } else { String::new() };
+        let on_left =
+            if number.is_multiple_of(2) { format!("left-{number}") } else { String::new() };
         let left = self.left.transport(&on_left);
         let right = self.right.transport(&format!("right-{number}"));
         Ok(Arc::new(Paths::new(vec![Arc::new(left), Arc::new(right)])))

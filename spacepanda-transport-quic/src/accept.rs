@@ -32,7 +32,7 @@ fn take(incoming: Incoming, handshakes: &Arc<Semaphore>, shared: &Arc<Shared>, t
         return;
     }
     let permit = Arc::clone(handshakes).try_acquire_owned();
-    let Some(permit) = permit.ok().filter(|_| !shared.is_full()) else {
+    let Some(permit) = permit.ok().filter(|_| shared.takes_links()) else {
         incoming.refuse();
         return;
     };

@@ -38,6 +38,8 @@ pub const FLUSH_MAX: Duration = Duration::from_secs(2);
 pub const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Links at one time, those included whose end was not received yet.
 pub const LINKS_MAX: usize = 2_048;
+/// Links from which on diallers are refused: strangers cannot use up what this side needs to dial.
+pub const LINKS_TAKEN_MAX: usize = 1_536;
 /// Events of all links that wait for `recv`; while there are as many, no link is read.
 pub const INBOX_LEN_MAX: usize = 64;
 /// Frames that one link takes before they are written; `send` waits while there are as many.

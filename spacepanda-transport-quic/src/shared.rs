@@ -11,7 +11,7 @@ use spacepanda_core::{
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    INBOX_LEN_MAX, LINKS_MAX, OUTBOX_LEN_MAX,
+    INBOX_LEN_MAX, LINKS_MAX, LINKS_TAKEN_MAX, OUTBOX_LEN_MAX,
     link::{self, Wire},
     tasks::Tasks,
 };
@@ -49,9 +49,9 @@ impl Shared {
         }
     }
 
-    /// Whether there are as many links as there may be.
-    pub(crate) fn is_full(&self) -> bool {
-        self.link_tasks.count() >= LINKS_MAX
+    /// Whether a dialler may get a link.
+    pub(crate) fn takes_links(&self) -> bool {
+        self.link_tasks.count() < LINKS_TAKEN_MAX
     }
 
     /// Starts a link over a connection that was just made.
@@ -59,7 +59,7 @@ impl Shared {
         let mut links = self.links();
         let id = LinkId(links.last + 1);
         let open = links.open.as_mut().ok_or_else(closed)?;
-        if self.is_full() {
+        if self.link_tasks.count() >= LINKS_MAX {
             let message = format!("make a link by QUIC: there are {LINKS_MAX} already");
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
