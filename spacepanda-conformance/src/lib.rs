@@ -1,1 +1,3 @@
-//! spacepanda-conformance
+//! The contracts of SpacePanda's ports, as tests that anyone can run against an implementation.
+
+pub mod store;

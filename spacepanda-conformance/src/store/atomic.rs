@@ -1,0 +1,127 @@
+use std::collections::BTreeSet;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use futures::{
+    future::{BoxFuture, try_join_all},
+    poll,
+};
+use spacepanda_core::{base::Result, store::Batch};
+
+use super::{
+    bench::{Bench, ONE, OTHER, Store, all, number, put},
+    runner::Case,
+};
+
+/// Keys that each batch sets together.
+const KEYS: usize = 12;
+/// Batches that each writer saves.
+const ROUNDS: usize = 60;
+/// Tasks that write, and tasks that scan.
+const TASKS: usize = 3;
+/// Saves that are dropped.
+const DROPPED: usize = 200;
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("a scan sees a batch whole or not at all", scanned_whole),
+        Case::new("a save that is dropped was applied whole or not at all", dropped_is_whole),
+        Case::new("a save that is dropped before it is polled does no harm", dropped_unpolled),
+    ]
+}
+
+/// A batch that sets all keys to `value`; some are deleted first, which no scan may see.
+fn uniform(value: usize) -> Batch {
+    let mut batch = Batch::new();
+    for key in (0..KEYS).step_by(2) {
+        batch.delete(ONE, number(key));
+    }
+    for key in 0..KEYS {
+        batch.put(ONE, number(key), number(value));
+    }
+    batch
+}
+
+async fn values(store: &Store) -> Result<Vec<bytes::Bytes>> {
+    Ok(all(store, &ONE).await?.into_iter().map(|(_, value)| value).collect())
+}
+
+fn scanned_whole(bench: Bench) -> BoxFuture<'static, Result<()>> {
+    Box::pin(async move {
+        let store = bench.open().await?;
+        store.save(uniform(0)).await?;
+        let written = Arc::new(AtomicBool::new(false));
+        let readers: Vec<_> = (0..TASKS)
+            .map(|_| tokio::spawn(read_until(store.clone(), Arc::clone(&written))))
+            .collect();
+        let writers = (0..TASKS).map(|task| tokio::spawn(write(store.clone(), task)));
+        let outcomes = try_join_all(writers).await;
+        written.store(true, Ordering::Release);
+        outcomes.expect("a writer panicked").into_iter().collect::<Result<()>>()?;
+        let read = try_join_all(readers).await.expect("a scan saw part of a batch");
+        read.into_iter().collect()
+    })
+}
+
+async fn write(store: Store, task: usize) -> Result<()> {
+    for round in 0..ROUNDS {
+        store.save(uniform(task * ROUNDS + round)).await?;
+    }
+    Ok(())
+}
+
+async fn read_until(store: Store, written: Arc<AtomicBool>) -> Result<()> {
+    loop {
+        let last = written.load(Ordering::Acquire);
+        let seen = values(&store).await?;
+        assert_eq!(seen.len(), KEYS, "a scan saw {} of {KEYS} keys", seen.len());
+        assert!(seen.iter().all(|value| *value == seen[0]), "a scan saw two batches: {seen:?}");
+        if last {
+            return Ok(());
+        }
+        // A store that never waits would otherwise keep the writers from their turn.
+        tokio::task::yield_now().await;
+    }
+}
+
+fn dropped_is_whole(bench: Bench) -> BoxFuture<'static, Result<()>> {
+    Box::pin(async move {
+        let store = bench.open().await?;
+        for at in 1..=DROPPED {
+            let mut batch = uniform(at);
+            batch.put(OTHER, number(at), number(at));
+            let mut save = store.save(batch);
+            for _ in 0..at % 3 {
+                if poll!(&mut save).is_ready() {
+                    break;
+                }
+            }
+            drop(save);
+        }
+        // Batches are applied in order: once this one is, nothing of those before it is under way.
+        store.save(put("last", "")).await?;
+        let marks = all(&store, &OTHER).await?;
+        let seen = all(&store, &ONE).await?;
+        let values: BTreeSet<_> =
+            seen.iter().filter(|(key, _)| *key != "last").map(|(_, value)| value).collect();
+        let newest = marks.last().map(|(_, value)| value);
+        assert_eq!(values.into_iter().collect::<Vec<_>>(), Vec::from_iter(newest));
+        assert_eq!(seen.len(), if marks.is_empty() { 1 } else { KEYS + 1 });
+        Ok(())
+    })
+}
+
+fn dropped_unpolled(bench: Bench) -> BoxFuture<'static, Result<()>> {
+    Box::pin(async move {
+        let store = bench.open().await?;
+        for at in 0..DROPPED {
+            drop(store.save(uniform(at)));
+        }
+        store.save(put("last", "")).await?;
+        let seen = all(&store, &ONE).await?.len();
+        assert!(seen == 1 || seen == KEYS + 1, "{seen} keys are there");
+        Ok(())
+    })
+}
