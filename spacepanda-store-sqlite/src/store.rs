@@ -20,7 +20,7 @@ use crate::{
     reader::{self, READS_MAX, Read},
     schema,
     worker::{self, Worker},
-    writer::{self, SAVES_MAX, Save},
+    writer::{self, Saves},
 };
 
 /// Connections that read, each on a thread of its own.
@@ -29,9 +29,10 @@ const READERS: usize = 2;
 /// Keeps everything in one SQLite file.
 ///
 /// It is durable and exclusive. One thread writes and others read, so that no call blocks the thread
-/// it is made on, whatever runtime that belongs to. A `save` that waits for a place in the queue and
-/// is dropped was never begun; one that has its place is applied whole. `close` waits for every call
-/// that was begun, so these must go on being polled.
+/// it is made on, whatever runtime that belongs to. A `save` has its place in the order from its first
+/// poll on; if it is dropped it is left out, unless the writing thread has begun it, and then it is
+/// applied whole. More than 256 reads at once wait in a line for their place, in which `close` waits
+/// for them: go on polling them.
 ///
 /// Dropping it without `close` waits on the spot for what is under way, then lets go of the file.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub struct SqliteStore {
 
 #[derive(Debug)]
 struct Queues {
-    saves: mpsc::Sender<Save>,
+    saves: Saves,
     reads: mpsc::Sender<Read>,
 }
 
@@ -73,7 +74,7 @@ impl SqliteStore {
     fn open_blocking(path: &Path) -> Result<Self> {
         let place = Arc::new(Place::take(path)?);
         let (alive, all_alive) = watch::channel(());
-        let (saves, to_save) = mpsc::channel(SAVES_MAX);
+        let (saves, to_save) = mpsc::unbounded_channel();
         let (reads, to_read) = mpsc::channel(READS_MAX);
         let worker =
             |connection| Worker { connection, place: Arc::clone(&place), alive: alive.clone() };
@@ -94,7 +95,7 @@ impl SqliteStore {
         Ok(Self { queues: Mutex::new(Some(Queues { saves, reads })), threads, alive: all_alive })
     }
 
-    fn saves(&self) -> Result<mpsc::Sender<Save>> {
+    fn saves(&self) -> Result<Saves> {
         self.queues().as_ref().map(|queues| queues.saves.clone()).ok_or_else(closed)
     }
 

@@ -8,6 +8,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Command, ExitCode, Stdio},
+    thread,
 };
 
 use futures::future::try_join_all;
@@ -24,13 +25,19 @@ const PLACE_VARIABLE: &str = "SPACEPANDA_KILLED_PLACE";
 /// Tells it the number of its first batch.
 const FIRST_VARIABLE: &str = "SPACEPANDA_KILLED_FIRST";
 const ROUNDS: usize = 5;
-/// Batches after which a process is killed at the latest.
-const BATCHES_MAX: u64 = 150;
+/// Lines after which a process is killed at the latest.
+const LINES_MAX: u64 = 200;
+/// How often the killer gives its turn away before it strikes, at most: it shall not always strike
+/// right after a line.
+const YIELDS_MAX: u64 = 500;
 /// Saves under way at once.
-const AT_ONCE: u64 = 4;
-/// Values of one batch, and the length of each: together more than one page of the file.
-const VALUES: u8 = 5;
+const AT_ONCE: u64 = 3;
+/// Values of one batch, and the length of each: a save takes longer than it takes to be killed.
+const VALUES: u8 = 40;
 const VALUE_LEN: usize = 6_000;
+/// What a line says of the number after it.
+const BEGUN: &str = "begun ";
+const SAVED: &str = "saved ";
 
 fn main() -> ExitCode {
     if let Ok(place) = env::var(PLACE_VARIABLE) {
@@ -65,9 +72,14 @@ async fn save(store: &SqliteStore, number: u64) -> Result<()> {
         let key = [&number.to_be_bytes()[..], &[part]].concat();
         batch.put(BATCHES, key, vec![part; VALUE_LEN]);
     }
+    say(BEGUN, number)?;
     store.save(batch).await?;
+    say(SAVED, number)
+}
+
+fn say(what: &str, number: u64) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{number}")?;
+    writeln!(out, "{what}{number}")?;
     Ok(out.flush()?)
 }
 
@@ -76,10 +88,10 @@ fn kill_again_and_again() -> Result<()> {
     let place = folder.path().join("store.db");
     let mut first = 0;
     for round in 0..ROUNDS {
-        let lines = 1 + RandomState::new().build_hasher().finish() % BATCHES_MAX;
-        let promised = kill_after(&place, first, lines)?;
+        let (lines, yields) = (1 + any_below(LINES_MAX), any_below(YIELDS_MAX));
+        let promised = kill_after(&place, first, lines, yields)?;
         let held = Runtime::new()?.block_on(held(&place))?;
-        let what = format!("round {round}, killed after {lines} lines");
+        let what = format!("round {round}, killed after {lines} lines and {yields} yields");
         for (number, parts) in &held {
             assert_eq!(*parts, VALUES, "batch {number} is half there; {what}");
         }
@@ -93,8 +105,13 @@ fn kill_again_and_again() -> Result<()> {
     Ok(())
 }
 
-/// Starts a process that saves, kills it when it has said so many numbers, and returns all it said.
-fn kill_after(place: &Path, first: u64, lines: u64) -> Result<Vec<u64>> {
+fn any_below(bound: u64) -> u64 {
+    RandomState::new().build_hasher().finish() % bound
+}
+
+/// Starts a process that saves, kills it some time after it has said so many lines, and returns the
+/// numbers of which it said that they are saved.
+fn kill_after(place: &Path, first: u64, lines: u64, yields: u64) -> Result<Vec<u64>> {
     let mut child = Command::new(env::current_exe()?)
         .env(PLACE_VARIABLE, place)
         .env(FIRST_VARIABLE, first.to_string())
@@ -102,19 +119,20 @@ fn kill_after(place: &Path, first: u64, lines: u64) -> Result<Vec<u64>> {
         .spawn()?;
     let out = child.stdout.take().ok_or("the child has no output")?;
     let mut promised = Vec::new();
+    let mut said = 0;
     for line in BufReader::new(out).lines() {
-        let line = line?;
-        // What is read after the kill was said before it, so it counts; a torn last line does not.
-        match line.parse() {
-            Ok(number) => promised.push(number),
-            Err(_) => break,
+        // What is read after the kill was said before it, so it counts.
+        if let Some(number) = line?.strip_prefix(SAVED) {
+            promised.push(number.parse()?);
         }
-        if promised.len() as u64 == lines {
+        said += 1;
+        if said == lines {
+            (0..yields).for_each(|_| thread::yield_now());
             child.kill()?;
         }
     }
     let status = child.wait()?;
-    assert!(!status.success() && promised.len() as u64 >= lines, "it ended by itself: {status}");
+    assert!(!status.success() && said >= lines, "it ended by itself: {status}");
     Ok(promised)
 }
 

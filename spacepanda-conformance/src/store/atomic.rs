@@ -16,9 +16,9 @@ use super::{
 };
 
 /// Keys that each batch sets together.
-const KEYS: usize = 12;
-/// Batches that each writer saves.
-const ROUNDS: usize = 60;
+const KEYS: usize = 200;
+/// Scans of each task that scans, while others write.
+const SCANS: usize = 1_000;
 /// Tasks that write, and tasks that scan.
 const TASKS: usize = 3;
 /// Saves that are dropped.
@@ -52,38 +52,38 @@ fn scanned_whole(bench: Bench) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
         let store = bench.open().await?;
         store.save(uniform(0)).await?;
-        let written = Arc::new(AtomicBool::new(false));
-        let readers: Vec<_> = (0..TASKS)
-            .map(|_| tokio::spawn(read_until(store.clone(), Arc::clone(&written))))
+        let scanned = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = (0..TASKS)
+            .map(|task| tokio::spawn(write_until(store.clone(), task, Arc::clone(&scanned))))
             .collect();
-        let writers = (0..TASKS).map(|task| tokio::spawn(write(store.clone(), task)));
-        let outcomes = try_join_all(writers).await;
-        written.store(true, Ordering::Release);
-        outcomes.expect("a writer panicked").into_iter().collect::<Result<()>>()?;
-        let read = try_join_all(readers).await.expect("a scan saw part of a batch");
-        read.into_iter().collect()
+        let read = try_join_all((0..TASKS).map(|_| tokio::spawn(scan(store.clone())))).await;
+        scanned.store(true, Ordering::Release);
+        let written = try_join_all(writers).await.expect("a writer panicked");
+        let read = read.expect("a scan saw part of a batch");
+        read.into_iter().chain(written).collect()
     })
 }
 
-async fn write(store: Store, task: usize) -> Result<()> {
-    for round in 0..ROUNDS {
-        store.save(uniform(task * ROUNDS + round)).await?;
+async fn write_until(store: Store, task: usize, scanned: Arc<AtomicBool>) -> Result<()> {
+    for round in 0.. {
+        if scanned.load(Ordering::Acquire) {
+            break;
+        }
+        store.save(uniform(task + TASKS * round)).await?;
+        // A store that never waits would otherwise keep the scans from their turn.
+        tokio::task::yield_now().await;
     }
     Ok(())
 }
 
-async fn read_until(store: Store, written: Arc<AtomicBool>) -> Result<()> {
-    loop {
-        let last = written.load(Ordering::Acquire);
+async fn scan(store: Store) -> Result<()> {
+    for _ in 0..SCANS {
         let seen = values(&store).await?;
         assert_eq!(seen.len(), KEYS, "a scan saw {} of {KEYS} keys", seen.len());
         assert!(seen.iter().all(|value| *value == seen[0]), "a scan saw two batches: {seen:?}");
-        if last {
-            return Ok(());
-        }
-        // A store that never waits would otherwise keep the writers from their turn.
         tokio::task::yield_now().await;
     }
+    Ok(())
 }
 
 fn dropped_is_whole(bench: Bench) -> BoxFuture<'static, Result<()>> {

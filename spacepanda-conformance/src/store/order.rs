@@ -92,6 +92,8 @@ fn prefix_and_after(bench: Bench) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
         let store = bench.filled(&[b"a", b"b", b"b1", b"b2", b"c"]).await?;
         let begun: [&[u8]; 3] = [b"b", b"b1", b"b2"];
+        // "a" lies between the beginning and the prefix.
+        assert_eq!(keys(&store, page(b"b", Some(b""), PAGE_LIMIT_MAX)).await?, begun);
         assert_eq!(keys(&store, page(b"b", Some(b"a"), PAGE_LIMIT_MAX)).await?, begun);
         assert_eq!(keys(&store, page(b"b", Some(b"b"), PAGE_LIMIT_MAX)).await?, begun[1..]);
         assert_eq!(keys(&store, page(b"b", Some(b"b1"), PAGE_LIMIT_MAX)).await?, begun[2..]);
