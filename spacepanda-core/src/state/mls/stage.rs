@@ -1,6 +1,6 @@
 use openmls::prelude::{
-    MlsMessageBodyIn, MlsMessageIn, ProcessMessageError, ProcessedMessageContent, ProtocolMessage,
-    Sender, StageCommitError, StagedCommit, tls_codec::Deserialize,
+    MlsGroup, MlsMessageBodyIn, MlsMessageIn, ProcessMessageError, ProcessedMessageContent,
+    ProtocolMessage, PublicGroup, Sender, StageCommitError, StagedCommit, tls_codec::Deserialize,
 };
 use openmls_traits::OpenMlsProvider;
 
@@ -22,8 +22,17 @@ pub struct Staged {
     facts: CommitFacts,
     group: Group,
     commit: Box<StagedCommit>,
+    departure: Option<Departure>,
     child: StateId,
     seed: Secret<32>,
+}
+
+/// A commit that removes this device, as one without secrets sees it. OpenMLS stops at the removal and
+/// leaves its group half in the parent; this goes on to the child.
+#[derive(Debug)]
+struct Departure {
+    public: Box<PublicGroup>,
+    commit: Box<StagedCommit>,
 }
 
 impl Group {
@@ -77,8 +86,12 @@ impl Group {
         }
         let facts = facts::of_commit(mls, sender, self.version(), &commit);
         let opened = Opened::new(Origin::of(header), facts.clone());
+        let departure = match commit.self_removed() {
+            true => Some(Departure::stage(&step, mls, &body.commit)?),
+            false => None,
+        };
         let (child, seed) = (payload.child, seed.clone());
-        Ok((opened, Staged { facts, group, commit, child, seed }))
+        Ok((opened, Staged { facts, group, commit, departure, child, seed }))
     }
 }
 
@@ -102,11 +115,34 @@ impl Staged {
         if authorized.into_content() != self.facts {
             return Err(MlsError::NotAuthorized);
         }
-        let Self { group, commit, child, seed, .. } = self;
+        let Self { group, commit, departure, child, seed, .. } = self;
         let group = group.merged(&seed, |mls, step| {
-            mls.merge_staged_commit(step, *commit).map_err(MlsError::library)
+            mls.merge_staged_commit(step, *commit).map_err(MlsError::library)?;
+            departure.map_or(Ok(()), |departure| departure.merge(step, mls))
         })?;
         if group.state_id() == child { Ok(group) } else { Err(MlsError::WrongChild) }
+    }
+}
+
+impl Departure {
+    fn stage(step: &Step<'_>, mls: &MlsGroup, commit: &[u8]) -> Result<Self, MlsError> {
+        let public = PublicGroup::load(step.storage(), mls.group_id())?.ok_or(MlsError::Storage)?;
+        let processed = public
+            .process_message(step.crypto(), public_message(commit)?)
+            .map_err(MlsError::library)?;
+        match processed.into_content() {
+            ProcessedMessageContent::StagedCommitMessage(commit) => {
+                Ok(Self { public: Box::new(public), commit })
+            }
+            _ => Err(MlsError::Malformed("commit")),
+        }
+    }
+
+    fn merge(mut self, step: &Step<'_>, mls: &mut MlsGroup) -> Result<(), MlsError> {
+        let overlay = step.storage();
+        self.public.merge_commit(overlay, *self.commit).map_err(MlsError::library)?;
+        *mls = MlsGroup::load(overlay, mls.group_id())?.ok_or(MlsError::Storage)?;
+        Ok(())
     }
 }
 
