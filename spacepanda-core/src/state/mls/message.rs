@@ -26,8 +26,8 @@ use crate::{
     },
 };
 
-/// A message as its envelope carries it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A message as its envelope carries it. Its `Debug` shows no salt, by which its content could be guessed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Encrypted {
     /// The envelope's payload.
     pub payload: MessagePayload,
@@ -46,6 +46,12 @@ pub struct Plaintext {
     pub content: Vec<u8>,
     /// What proves, with the content, the commitment in the header.
     pub salt: [u8; 32],
+}
+
+impl fmt::Debug for Encrypted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encrypted({:?}, {} bytes)", self.payload, self.body.len())
+    }
 }
 
 impl fmt::Debug for Plaintext {

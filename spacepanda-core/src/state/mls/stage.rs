@@ -1,3 +1,5 @@
+use std::fmt;
+
 use openmls::prelude::{
     MlsGroup, MlsMessageBodyIn, MlsMessageIn, ProcessMessageError, ProcessedMessageContent,
     ProtocolMessage, PublicGroup, Sender, StageCommitError, StagedCommit, tls_codec::Deserialize,
@@ -17,7 +19,6 @@ use crate::{
 };
 
 /// A commit of somebody else, processed on a copy of its parent and not merged.
-#[derive(Debug)]
 pub struct Staged {
     facts: CommitFacts,
     group: Group,
@@ -29,7 +30,6 @@ pub struct Staged {
 
 /// A commit that removes this device, as one without secrets sees it. OpenMLS stops at the removal and
 /// leaves its group half in the parent; this goes on to the child.
-#[derive(Debug)]
 struct Departure {
     public: Box<PublicGroup>,
     commit: Box<StagedCommit>,
@@ -121,6 +121,12 @@ impl Staged {
             departure.map_or(Ok(()), |departure| departure.merge(step, mls))
         })?;
         if group.state_id() == child { Ok(group) } else { Err(MlsError::WrongChild) }
+    }
+}
+
+impl fmt::Debug for Staged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Staged({:?} -> {:?})", self.group.state_id(), self.child)
     }
 }
 
