@@ -4,3 +4,4 @@ pub mod authority;
 pub mod effects;
 pub mod envelope;
 pub mod identity;
+pub mod mls;
