@@ -1,6 +1,7 @@
 //! The pure part: it takes values and returns effects. No socket, disk, clock or task of its own.
 
 pub mod authority;
+pub mod crdt;
 pub mod effects;
 pub mod envelope;
 pub mod identity;
