@@ -1,1 +1,3 @@
 //! State is pure: no socket, disk, clock, entropy or task of its own.
+
+pub mod sync;
