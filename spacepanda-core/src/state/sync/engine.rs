@@ -4,12 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::{
-    Action, Event, Fault, Start, SyncEngine, Ticket,
-    frame::{ChannelDigest, DIGESTS_PER_FRAME, Frame, List, TIPS_PER_FRAME},
-    peer::Peer,
-    scope::Scope,
-};
+use super::{Action, Event, Fault, SyncEngine, Ticket, frame::Frame, peer::Peer, scope::Scope};
 use crate::base::{ChannelId, EnvelopeId, Frontier, PeerId, Timestamp, Tip, limits};
 
 /// Ids of a channel that are remembered as held although no longer tips.
@@ -302,71 +297,6 @@ impl FrontierSync {
             }
         }
     }
-
-    /// Sends what is due to one peer. All that was queued before has been taken by the driver.
-    fn pump(&mut self, peer: PeerId) {
-        let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.inbox = 0;
-        let bytes = std::mem::take(&mut state.to_ack);
-        let due = std::mem::take(&mut state.due);
-        if bytes > 0 {
-            self.send(peer, None, &Frame::Ack { bytes });
-        }
-        let channels: Vec<ChannelId> = due.into_iter().map(|(_, channel)| channel).collect();
-        self.send_digests(peer, &channels);
-        for channel in channels {
-            self.send_frontier(peer, channel);
-            self.send_news(peer, channel);
-        }
-        self.pump_bodies(peer);
-        self.pump_pages(peer);
-    }
-
-    fn send_digests(&mut self, peer: PeerId, channels: &[ChannelId]) {
-        let Some(state) = self.peers.get_mut(&peer) else { return };
-        let mut digests = Vec::new();
-        for channel in channels {
-            let Some(known) = self.channels.get(channel) else { continue };
-            let Some(exchange) = state.shared(channel) else { continue };
-            let Some(scope) = &exchange.scope else { continue };
-            if !std::mem::take(&mut exchange.round.digest_due) {
-                continue;
-            }
-            let digest = scope.digest(&known.frontier);
-            exchange.round.base = Some(digest);
-            digests.push(ChannelDigest { channel: *channel, round: exchange.number, digest });
-        }
-        for page in digests.chunks(DIGESTS_PER_FRAME) {
-            self.send(peer, None, &Frame::Digests { digests: List(page.to_vec()) });
-        }
-        for digest in digests {
-            self.compare(peer, digest.channel);
-        }
-    }
-
-    fn send_frontier(&mut self, peer: PeerId, channel: ChannelId) {
-        let Some(known) = self.channels.get(&channel) else { return };
-        let Some(exchange) = self.peers.get_mut(&peer).and_then(|p| p.shared(&channel)) else {
-            return;
-        };
-        let Some(scope) = &exchange.scope else { return };
-        if !std::mem::take(&mut exchange.round.frontier_due) {
-            return;
-        }
-        let tips: Vec<Tip> = scope.shown(&known.frontier).collect();
-        let number = exchange.number;
-        exchange.round.frontier_sent = true;
-        exchange.round.told = true;
-        exchange.round.moved = false;
-        exchange.round.news.tips = Frontier::new();
-        let pages = tips.len().div_ceil(TIPS_PER_FRAME).max(1);
-        for page in 0..pages {
-            let part = tips.iter().skip(page * TIPS_PER_FRAME).take(TIPS_PER_FRAME);
-            let tips = List(part.copied().collect());
-            let more = page + 1 < pages;
-            self.send(peer, Some(channel), &Frame::Frontier { channel, round: number, tips, more });
-        }
-    }
 }
 
 /// Takes frames out of the queue; the bytes of them that were counted.
@@ -388,13 +318,5 @@ impl FrontierSync {
     /// What is kept for peers, to be bounded: reads, timers and queued actions.
     pub(super) fn load(&self) -> (usize, usize, usize) {
         (self.reads.len(), self.timers.len(), self.queue.len())
-    }
-}
-
-/// Nothing is for a reader of whom only something is wanted.
-impl Start {
-    /// The start for a peer that is served nothing.
-    pub fn nothing() -> Self {
-        Self::Floors(crate::base::Floors::new())
     }
 }

@@ -19,11 +19,9 @@ mod frame;
 mod lacking;
 mod learn;
 mod peer;
+mod pump;
 mod scope;
 mod serve;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod sim;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -96,6 +94,13 @@ pub enum Start {
     Beginning,
     /// Of each log what stands at its floor or after it; nothing of a log without one.
     Floors(Floors),
+}
+
+impl Start {
+    /// The start for a peer that is served nothing: only wanted from.
+    pub fn nothing() -> Self {
+        Self::Floors(Floors::new())
+    }
 }
 
 /// What the engine is told.

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use super::{Action, Event, FrontierSync, Start, SyncEngine};
 use crate::base::{
     ChannelId, DeviceId, EnvelopeId, Floors, Frontier, LogEntry, PeerId, Timestamp, Tip,
 };
+use crate::state::sync::{Action, Event, FRAME_LEN_MAX, FrontierSync, Start, SyncEngine};
 
 pub(super) fn channel(n: u8) -> ChannelId {
     ChannelId::new([n; 32])
@@ -192,7 +192,7 @@ impl World {
         let state = &mut self.nodes[node];
         match action {
             Action::Send { peer, bytes } => {
-                assert!(bytes.len() <= super::FRAME_LEN_MAX);
+                assert!(bytes.len() <= FRAME_LEN_MAX);
                 self.sent += bytes.len();
                 let peer = usize::from(peer.as_bytes()[0]) - 1;
                 if let Some(link) = self.links.get_mut(&(node, peer)) {

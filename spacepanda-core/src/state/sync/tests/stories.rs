@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
-use super::{
-    Action, Event, FrontierSync, Start, SyncEngine,
-    sim::{World, channel, device, entry},
+use super::world::{World, channel, device, entry};
+use crate::{
+    base::{EnvelopeId, Floors, Frontier, LogEntry},
+    state::sync::{Action, Event, FrontierSync, Start, SyncEngine},
 };
-use crate::base::{Floors, Frontier, LogEntry};
 
 fn pair() -> World {
     let mut world = World::new(1, 2, 2);
@@ -16,7 +16,7 @@ fn pair() -> World {
     world
 }
 
-fn ids(world: &World, node: usize, n: u8) -> BTreeSet<crate::base::EnvelopeId> {
+fn ids(world: &World, node: usize, n: u8) -> BTreeSet<EnvelopeId> {
     world.nodes[node].logs[&channel(n)].entries.iter().map(|entry| entry.id).collect()
 }
 
@@ -158,7 +158,7 @@ fn run(seed: u64, nodes: usize) {
     }
 }
 
-fn check(world: &World, floors: &Floors, within: &BTreeSet<crate::base::EnvelopeId>) {
+fn check(world: &World, floors: &Floors, within: &BTreeSet<EnvelopeId>) {
     let last = world.nodes.len() - 1;
     for n in 0..3 {
         for node in 1..last {
