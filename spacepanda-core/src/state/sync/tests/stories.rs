@@ -70,17 +70,13 @@ fn an_unshared_channel_is_served_no_longer() {
 fn history(world: &mut World, n: u8, len: usize) -> Vec<LogEntry> {
     let mut written = Vec::new();
     for log in 0..3 {
-        let mut number = 0;
         let author = device(10 + log);
-        let fork_at = (log > 0).then(|| world.pick(len) as u64 + 2);
-        for _ in 0..len {
-            number += 1;
-            written.push(entry(author, number, 0, 0));
-            if fork_at.is_some_and(|at| number >= at && number < at + 3) {
-                let before = u8::from(fork_at != Some(number));
-                written.push(entry(author, number, 1, before));
-            }
-        }
+        written.extend((1..=len as u64).map(|number| entry(author, number, 0, 0)));
+    }
+    for log in 1..3 {
+        let (author, fork_at) = (device(10 + log), world.pick(len) as u64 + 2);
+        let branch = fork_at..fork_at + 3;
+        written.extend(branch.map(|number| entry(author, number, 1, (number > fork_at).into())));
     }
     let channel = channel(n);
     for node in &mut world.nodes {
