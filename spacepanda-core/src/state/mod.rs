@@ -1,3 +1,7 @@
-//! State is pure: no socket, disk, clock, entropy or task of its own.
+//! The pure part: it takes values and returns effects. No socket, disk, clock or task of its own.
 
+pub mod authority;
+pub mod effects;
+pub mod envelope;
+pub mod identity;
 pub mod sync;

@@ -1,6 +1,9 @@
 //! The ports for what is kept: ordered keys in namespaces, and logs over them.
 
 mod batch;
+mod checked;
+mod log_store;
+mod staged;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,6 +11,8 @@ use bytes::Bytes;
 use crate::base::{ChannelId, Floors, Frontier, LogEntry, Result, Tip};
 
 pub use batch::{Batch, Change, Namespace, Page};
+pub use log_store::{FORKS_MAX, LogStore};
+pub use staged::Staged;
 
 /// What a backend promises beyond the contract; it is tested exactly where it is declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,18 +98,22 @@ pub enum Placement {
     New,
     /// It is held already.
     Known,
-    /// Its place is taken by another entry, or follows one that is no tip: the log has forked.
+    /// It follows an entry that is no tip, or takes the place at which the log begins: with it the log
+    /// forks.
     Forked,
-    /// The entry before it is not held: it must wait.
+    /// The entry before it is not held, or it contradicts itself (it says that none is before it, and
+    /// its number is not 1, or the reverse): it must wait.
     Gap,
 }
 
 /// Keeps logs: one per device and channel, without gaps from its floor.
 ///
-/// The floor is the number of the first entry that was appended with
-/// [`Batch`]-staged `append` to an empty log; below it nothing is for this reader.
+/// The floor is the number of the first entry that was appended to an empty log, whichever that is;
+/// below it nothing is for this reader, and what stands there is a gap for ever.
 /// An entry at a place already taken, under another id, is kept as a second tip and served like the
-/// first. Reads ask storage and see every appended batch that was saved.
+/// first. One log has at most [`FORKS_MAX`] tips; what would be one more is a gap.
+/// Reads ask storage and see every appended batch that was saved, or staged where storage is a
+/// [`Staged`].
 #[async_trait]
 pub trait CrdtStore: Send + Sync + 'static {
     /// The tips of every log of `channel`; empty for a channel of which nothing is held.
@@ -117,6 +126,7 @@ pub trait CrdtStore: Send + Sync + 'static {
     /// order in which they were appended here), at most `limit` entries and `bytes_max` bytes, but
     /// always one if there is one. An empty answer means that nothing is missing.
     ///
+    /// A tip covers itself and all that it follows, so one branch of a fork does not cover the other.
     /// A device absent from `floors` has nothing for the reader. Of a tip in `have` that is not held
     /// here, nothing is known: of that log everything from its floor on that no other tip covers is
     /// returned.
@@ -133,14 +143,28 @@ pub trait CrdtStore: Send + Sync + 'static {
     async fn entry(&self, channel: &ChannelId, tip: &Tip) -> Result<Option<LogEntry>>;
 
     /// Stages `entry` into `batch`, where `place` said `New` or `Forked`; a second `append` before
-    /// the batch is saved sees the first.
+    /// the batch is saved sees the first. It is served again byte for byte while its body is held.
     ///
     /// # Errors
     /// `Conflict` if the entry is `Known` or leaves a `Gap`: drop the batch and everything staged, and
-    /// open the store again.
+    /// open the store again. `TooLarge` above `ENVELOPE_LEN_MAX`; nothing is staged.
     async fn append(&self, batch: &mut Batch, channel: &ChannelId, entry: &LogEntry) -> Result<()>;
 
     /// Stages that the body of the envelope at `tip` is gone; the header stays and is served without
-    /// it. One that is not held is no error.
+    /// it. One that is not held, or has no body, is no error.
     async fn drop_body(&self, batch: &mut Batch, channel: &ChannelId, tip: &Tip) -> Result<()>;
+
+    /// Stages the body of the envelope at `tip`, which was appended without it or whose body was
+    /// dropped; it is served with it again. The caller has checked that it is this envelope's. One that
+    /// is not held, has its body or needs none is left as it is.
+    ///
+    /// # Errors
+    /// `TooLarge` above `BODY_LEN_MAX`; nothing is staged.
+    async fn fill_body(
+        &self,
+        batch: &mut Batch,
+        channel: &ChannelId,
+        tip: &Tip,
+        body: Bytes,
+    ) -> Result<()>;
 }

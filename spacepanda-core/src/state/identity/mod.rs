@@ -1,0 +1,7 @@
+//! Who somebody is: an identity key that certifies device keys.
+
+mod certificate;
+mod key;
+
+pub use certificate::{CertificateError, DeviceCertificate, VerifiedCertificate};
+pub use key::{KeyError, KeyPair, SIGNATURE_LEN, SignatureError, check_key, verify};

@@ -1,0 +1,228 @@
+use minicbor::{Decode, Encode};
+
+use super::FORKS_MAX;
+use crate::base::{DeviceId, EnvelopeId, LogEntry, Tip};
+
+/// A run of entries that follow one another, to one of the log's tips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(super) struct Branch {
+    /// The number of its first entry.
+    #[n(0)]
+    first: u64,
+    /// The branch on which the entry before the first stands; `None` where the log begins.
+    #[n(1)]
+    parent: Option<u16>,
+    /// The number of its last entry, a tip.
+    #[n(2)]
+    last: u64,
+    /// The id of its last entry.
+    #[n(3)]
+    tip: EnvelopeId,
+    /// When its last entry was appended.
+    #[n(4)]
+    arrival: u64,
+}
+
+/// The shape of one device's log in one channel. An entry that follows a tip prolongs that tip's
+/// branch; any other begins a branch. So every tip is the last of a branch, and what a tip follows is
+/// known without reading an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(super) struct Log {
+    #[n(0)]
+    pub(super) device: DeviceId,
+    #[n(1)]
+    branches: Vec<Branch>,
+}
+
+/// A place for an entry that is not held yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spot {
+    /// It begins the log.
+    Begins,
+    /// It follows the tip of this branch.
+    Follows(u16),
+    /// It begins a branch off this one, or one more at the log's beginning.
+    Forks(Option<u16>),
+}
+
+/// The numbers of one branch that a reader lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lacking {
+    pub(super) branch: u16,
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl Log {
+    /// The log that `tip` begins.
+    pub(super) fn begin(tip: &Tip, arrival: u64) -> Self {
+        let branch =
+            Branch { first: tip.number, parent: None, last: tip.number, tip: tip.id, arrival };
+        Self { device: tip.device, branches: vec![branch] }
+    }
+
+    /// Adds `tip` at `spot`, which the caller has found for it, and returns its branch.
+    pub(super) fn add(&mut self, spot: Spot, tip: &Tip, arrival: u64) -> u16 {
+        let parent = match spot {
+            Spot::Follows(index) => {
+                let branch = &mut self.branches[usize::from(index)];
+                (branch.last, branch.tip, branch.arrival) = (tip.number, tip.id, arrival);
+                return index;
+            }
+            Spot::Forks(parent) => parent,
+            Spot::Begins => None,
+        };
+        let (first, last) = (tip.number, tip.number);
+        self.branches.push(Branch { first, parent, last, tip: tip.id, arrival });
+        u16::try_from(self.branches.len() - 1).expect("a log has at most FORKS_MAX branches")
+    }
+
+    /// The number at which it begins.
+    pub(super) fn floor(&self) -> u64 {
+        self.branches[0].first
+    }
+
+    pub(super) fn is_forked(&self) -> bool {
+        self.branches.len() > 1
+    }
+
+    /// Whether it has as many branches as are kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.branches.len() >= FORKS_MAX
+    }
+
+    pub(super) fn tips(&self) -> impl Iterator<Item = Tip> + '_ {
+        let device = self.device;
+        self.branches.iter().map(move |branch| Tip { device, number: branch.last, id: branch.tip })
+    }
+
+    /// When the last of its entries was appended.
+    pub(super) fn arrival(&self) -> u64 {
+        self.branches.iter().map(|branch| branch.arrival).max().unwrap_or(0)
+    }
+
+    /// The branches that have an entry at `number`, and its id where that is the branch's tip.
+    pub(super) fn at(&self, number: u64) -> impl Iterator<Item = (u16, Option<EnvelopeId>)> + '_ {
+        self.indexed()
+            .filter(move |(_, branch)| branch.has(number))
+            .map(move |(index, branch)| (index, (branch.last == number).then_some(branch.tip)))
+    }
+
+    /// Where an entry stands that follows the one at `number` on `branch`; `None` if the log is full.
+    pub(super) fn after(&self, branch: u16, number: u64) -> Option<Spot> {
+        if self.branches[usize::from(branch)].last == number {
+            return Some(Spot::Follows(branch));
+        }
+        (!self.is_full()).then_some(Spot::Forks(Some(branch)))
+    }
+
+    /// What is not covered by the entries at `held` (branch and number), from `floor` on.
+    pub(super) fn lacking(&self, held: &[(u16, u64)], floor: u64) -> Vec<Lacking> {
+        let mut next: Vec<u64> = self.branches.iter().map(|branch| branch.first).collect();
+        for &(branch, number) in held {
+            self.cover(&mut next, branch, number);
+        }
+        let indexed = self.indexed().zip(next);
+        let runs = indexed.map(|((index, branch), next)| Lacking {
+            branch: index,
+            first: next.max(floor),
+            last: branch.last,
+        });
+        runs.filter(|run| run.first <= run.last).collect()
+    }
+
+    /// Covers the entry at `number` on `branch` and all it follows. A branch that is covered in part
+    /// already has covered what it follows.
+    fn cover(&self, next: &mut [u64], branch: u16, number: u64) {
+        let mut entry = Some((branch, number));
+        while let Some((index, number)) = entry {
+            let (index, branch) = (usize::from(index), &self.branches[usize::from(index)]);
+            let begun = next[index] > branch.first;
+            next[index] = next[index].max(number + 1);
+            entry =
+                if begun { None } else { branch.parent.map(|parent| (parent, branch.first - 1)) };
+        }
+    }
+
+    fn indexed(&self) -> impl Iterator<Item = (u16, &Branch)> {
+        (0..).zip(&self.branches)
+    }
+
+    /// Whether a log that was read can be one that was written.
+    pub(super) fn is_sound(&self) -> bool {
+        let count = self.branches.len();
+        let sound = |(index, branch): (u16, &Branch)| {
+            let ordered = 0 < branch.first && branch.first <= branch.last && branch.last < u64::MAX;
+            ordered
+                && match branch.parent {
+                    None => branch.first == self.floor(),
+                    Some(parent) if parent >= index => false,
+                    Some(parent) => self.branches[usize::from(parent)].has(branch.first - 1),
+                }
+        };
+        count > 0 && count <= FORKS_MAX && self.indexed().all(sound)
+    }
+}
+
+impl Branch {
+    fn has(&self, number: u64) -> bool {
+        (self.first..=self.last).contains(&number)
+    }
+}
+
+/// Whether number and predecessor of `entry` agree.
+pub(super) fn is_consistent(entry: &LogEntry) -> bool {
+    match entry.number {
+        0 | u64::MAX => false,
+        1 => entry.previous.is_none(),
+        _ => entry.previous.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tip(number: u64, id: u8) -> Tip {
+        Tip { device: DeviceId::new([1; 32]), number, id: EnvelopeId::new([id; 32]) }
+    }
+
+    /// 1 to 3 on branch 0; 2 and 3 on branch 1, off 1; 3 on branch 2, off branch 1.
+    fn forked() -> Log {
+        let mut log = Log::begin(&tip(1, 1), 1);
+        log.add(Spot::Follows(0), &tip(2, 2), 2);
+        log.add(Spot::Follows(0), &tip(3, 3), 3);
+        log.add(Spot::Forks(Some(0)), &tip(2, 12), 4);
+        log.add(Spot::Follows(1), &tip(3, 13), 5);
+        log.add(Spot::Forks(Some(1)), &tip(3, 23), 6);
+        log
+    }
+
+    #[test]
+    fn a_tip_covers_what_it_follows_and_no_other_branch() {
+        let lacking = |held: &[(u16, u64)], floor| {
+            let runs = forked().lacking(held, floor);
+            runs.iter().map(|run| (run.branch, run.first, run.last)).collect::<Vec<_>>()
+        };
+        assert_eq!(lacking(&[], 0), [(0, 1, 3), (1, 2, 3), (2, 3, 3)]);
+        assert_eq!(lacking(&[], 3), [(0, 3, 3), (1, 3, 3), (2, 3, 3)]);
+        assert_eq!(lacking(&[(0, 3)], 0), [(1, 2, 3), (2, 3, 3)]);
+        assert_eq!(lacking(&[(2, 3)], 0), [(0, 2, 3), (1, 3, 3)]);
+        assert_eq!(lacking(&[(1, 2), (0, 2)], 0), [(0, 3, 3), (1, 3, 3), (2, 3, 3)]);
+        assert_eq!(lacking(&[(2, 3), (1, 3), (0, 3)], 0), []);
+    }
+
+    #[test]
+    fn what_cannot_have_been_written_is_unsound() {
+        assert!(forked().is_sound());
+        let mut broken = vec![forked(); 5];
+        broken[0].branches.clear();
+        broken[1].branches[0].first = 4;
+        broken[2].branches[1].parent = Some(1);
+        broken[3].branches[1].first = 0;
+        broken[4].branches[2].parent = None;
+        assert!(broken.iter().all(|log| !log.is_sound()));
+    }
+}
