@@ -6,3 +6,4 @@ pub mod effects;
 pub mod envelope;
 pub mod identity;
 pub mod mls;
+pub mod sync;
