@@ -12,7 +12,7 @@ use crate::{
     base::{DeviceId, Secret, StateId, Tip, limits::ADDITIONS_PER_COMMIT_MAX},
     state::{
         authority::{Authorized, CommitFacts},
-        envelope::Header,
+        envelope::{Header, Opened, Origin},
         identity::KeyPair,
     },
 };
@@ -151,6 +151,11 @@ impl Built {
     /// What it does: what the gate judges.
     pub fn facts(&self) -> &CommitFacts {
         &self.facts
+    }
+
+    /// What it does, for the gate, as the envelope that will carry it will say.
+    pub fn open(&self, origin: Origin) -> Opened<CommitFacts> {
+        Opened::new(origin, self.facts.clone())
     }
 
     /// Whom it adds and removes, each ascending by device.

@@ -18,6 +18,7 @@ mod rows;
 mod settings;
 mod stage;
 mod storage;
+pub mod tree;
 #[cfg(test)]
 mod tests;
 
@@ -32,5 +33,5 @@ pub use payload::{
     commit_aad,
 };
 pub use rows::{RowChange, Rows};
-pub use settings::{GROUP_VERSION, Settings};
+pub use settings::{GROUP_VERSION, Settings, group_id};
 pub use stage::Staged;

@@ -6,7 +6,7 @@ use openmls::prelude::{
 };
 
 use super::MlsError;
-use crate::base::cbor;
+use crate::base::{ServerId, cbor};
 
 /// The least protocol version that a group made by this program asks of its members.
 pub const GROUP_VERSION: u16 = 1;
@@ -24,6 +24,11 @@ const OUT_OF_ORDER: u32 = 256;
 const FORWARD: u32 = 4_096;
 /// Messages are padded to a multiple of this many bytes.
 const PADDING: usize = 128;
+
+/// The id of a server's group: its server's id and its generation (FORMATS 1).
+pub fn group_id(server: &ServerId, generation: u32) -> Vec<u8> {
+    [&server.as_bytes()[..], &generation.to_be_bytes()].concat()
+}
 
 /// What a group was made with; all of its states share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
