@@ -4,4 +4,5 @@ pub mod authority;
 pub mod effects;
 pub mod envelope;
 pub mod identity;
+pub mod link;
 pub mod sync;
