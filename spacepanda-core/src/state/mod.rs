@@ -5,5 +5,6 @@ pub mod crdt;
 pub mod effects;
 pub mod envelope;
 pub mod identity;
+pub mod link;
 pub mod mls;
 pub mod sync;
