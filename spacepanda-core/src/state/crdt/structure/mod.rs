@@ -1,13 +1,13 @@
 //! A server's structure: its name and channels, executed from the log on an Automerge document.
 //!
-//! Peers never send Automerge bytes. They send [`StructureOp`]s, and every replica executes each on the
-//! document as it was at the operation's causal past. So all replicas have the same document, heads
-//! included, whatever the order in which they received the operations.
+//! Peers never send Automerge bytes. They send [`StructureOp`]s, and every replica executes each on
+//! the document as it was at the operation's causal past. So all replicas have the same document,
+//! heads included, whatever the order in which they received the operations.
 //!
 //! Nothing is stored: at start the structure is executed again from the control channel's headers,
-//! which are read then in any case. An operation with nothing concurrent costs tens of microseconds at
-//! any size; one beside others costs a fork of its past, which grows with the document. So starting, and
-//! taking an operation out, is linear in the operations of a server, which are few.
+//! which are read then in any case. An operation with nothing concurrent costs the same at any size,
+//! tens of microseconds; one beside others costs a fork of its past, which grows with the document.
+//! So starting, and taking an operation out, costs all operations of the server, which are few.
 
 mod document;
 mod name;
@@ -55,13 +55,13 @@ pub enum StructureEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StructureError {
     /// It names an operation in its past that was neither applied nor passed over.
-    #[error("the operation {0} in its past is not known")]
+    #[error("an operation in its past is not known")]
     Missing(EnvelopeId),
     /// The device is not the one that the gate judged.
     #[error("the operation was judged as another device's")]
     Author,
-    /// The document could not execute an operation that was allowed: it shows what it showed before, and
-    /// takes nothing more. The log is whole; a version that can execute the operation goes on from it.
+    /// The document could not execute an operation that was allowed: it shows what it showed before,
+    /// and takes nothing more. The log is whole; a version that can execute it goes on from there.
     #[error("the structure has stopped at an operation that could not be executed")]
     Stopped,
 }
@@ -93,10 +93,10 @@ impl Structure {
 
     /// Executes an operation that counts, on what `past` says, and tells what changed for people.
     ///
-    /// `past` holds the latest structure operations in the causal past of the envelope `id`, whether they
-    /// count or not; others of its past may stand among them. One that was passed over is looked through, to what
-    /// is behind it. An operation that was executed already does nothing; one that was passed over or
-    /// removed counts from now on, by replay.
+    /// `past` holds the latest structure operations in the causal past of the envelope `id`, whether
+    /// they count or not; others of its past may stand among them. One that was passed over is looked
+    /// through, to what is behind it. An operation that was executed already does nothing; one that
+    /// was passed over or removed counts from now on, by replay.
     ///
     /// The actor is BLAKE3(device), cut to 16 bytes; for all operations of a device of which two are
     /// concurrent, so that its log has forked, the first 16 bytes of the operation's own id.
