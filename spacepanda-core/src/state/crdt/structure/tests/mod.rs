@@ -44,15 +44,18 @@ fn made(number: usize, by: u8, order: u64, past: &[usize], op: StructureOp) -> M
     Made { id: id(number), device: device(by), order, past, op }
 }
 
-fn apply(structure: &mut Structure, made: &Made) -> Result<Vec<StructureEvent>, StructureError> {
+fn authorized(made: &Made) -> Authorized<StructureOp> {
     let origin = Origin {
         channel: ChannelId::new([0; 32]),
         device: made.device,
         timestamp: Timestamp::ZERO,
         past: made.past.clone(),
     };
-    let op = Authorized::in_test(origin, made.op.clone());
-    structure.apply(made.id, made.device, made.order, &made.past, op)
+    Authorized::in_test(origin, made.op.clone())
+}
+
+fn apply(structure: &mut Structure, made: &Made) -> Result<Vec<StructureEvent>, StructureError> {
+    structure.apply(made.id, made.device, made.order, &made.past, authorized(made))
 }
 
 fn applied<'a>(ops: impl IntoIterator<Item = &'a Made>) -> Structure {
@@ -106,14 +109,7 @@ fn an_operation_whose_past_is_unknown_changes_nothing() {
 fn an_operation_judged_as_another_devices_is_refused() {
     let mut structure = Structure::new();
     let made = create(1, 1, 1, &[]);
-    let origin = Origin {
-        channel: ChannelId::new([0; 32]),
-        device: made.device,
-        timestamp: Timestamp::ZERO,
-        past: vec![],
-    };
-    let op = Authorized::in_test(origin, made.op);
-    let refused = structure.apply(made.id, device(2), 1, &[], op);
+    let refused = structure.apply(made.id, device(2), 1, &[], authorized(&made));
     assert_eq!(refused, Err(StructureError::Author));
     assert!(structure.channels().is_empty());
 }
@@ -175,6 +171,23 @@ fn what_counts_again_is_as_if_it_had_always_counted() {
     let events = apply(&mut structure, &ops[0]).unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(seen(&structure), seen(&whole));
+}
+
+#[test]
+fn a_recount_takes_in_and_out_at_once_or_not_at_all() {
+    let ops = [create(1, 1, 1, &[]), create(2, 2, 2, &[1]), create(3, 1, 3, &[2])];
+    let mut structure = applied(&ops);
+    structure.remove(&[id(1)]).unwrap();
+    let before = seen(&structure);
+    let unknown = vec![(id(1), authorized(&ops[0])), (id(9), authorized(&ops[0]))];
+    assert_eq!(structure.recount(unknown, &[id(2)]), Err(StructureError::Missing(id(9))));
+    let foreign = vec![(id(1), authorized(&ops[1]))];
+    assert_eq!(structure.recount(foreign, &[id(2)]), Err(StructureError::Author));
+    assert_eq!(seen(&structure), before);
+    let events = structure.recount(vec![(id(1), authorized(&ops[0]))], &[id(2)]).unwrap();
+    assert_eq!(events.len(), 2);
+    let ids: Vec<_> = structure.channels().into_iter().map(|channel| channel.id).collect();
+    assert_eq!(ids, [channel_of(1), channel_of(3)]);
 }
 
 #[test]

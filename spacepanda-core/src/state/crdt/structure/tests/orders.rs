@@ -81,9 +81,9 @@ proptest! {
             }
         }
         prop_assert_eq!(seen(&removed), seen(&passed));
-        for made in ops.iter().filter(|made| out.contains(&made.id)) {
-            apply(&mut removed, made).unwrap();
-        }
+        let back = ops.iter().filter(|made| out.contains(&made.id));
+        let back = back.map(|made| (made.id, authorized(made))).collect();
+        removed.recount(back, &[]).unwrap();
         prop_assert_eq!(seen(&removed), seen(&applied(&ops)));
     }
 
