@@ -1,5 +1,8 @@
 use super::{super::*, people::*};
-use crate::state::authority::{Act, Authorized, Need, ProposalFacts};
+use crate::state::{
+    authority::{Act, Authorized, Need, ProposalFacts},
+    envelope::PayloadType,
+};
 
 #[test]
 fn an_addition_has_no_path_and_a_removal_has_one() {
@@ -20,6 +23,26 @@ fn an_addition_has_no_path_and_a_removal_has_one() {
     assert_eq!(path.certificate.as_ref(), Some(&alice.certificate));
     assert_eq!(remove.facts().proposals, [ProposalFacts::Remove(people[2].device())]);
     assert_eq!((remove.facts().suite, remove.facts().version), (3, GROUP_VERSION));
+}
+
+#[test]
+fn author_and_receivers_read_the_same_facts_off_a_commit() {
+    let (people, groups) = group_of(3);
+    let newcomers = [Person::new(4), Person::new(5)];
+    let packages = newcomers.each_ref().map(|person| person.package(9));
+    let change =
+        Change { removes: vec![people[1].device()], ..adding(&[&packages[0], &packages[1]]) };
+    let built = groups[0].build(&people[0].keys, &change, NO_PARENTS, &seed(3)).unwrap();
+    let facts = built.facts().clone();
+    let (adds, removes) = built.lists();
+    assert_eq!((adds.len(), removes), (2, &[people[1].device()][..]));
+    let Merged { payload, body, .. } = people[0].merge(built);
+    let sent = people[0].envelope(PayloadType::Commit, payload.encode(), Some(body.encode()));
+    for group in &groups[1..] {
+        let (opened, staged) = group.stage(&sent, &seed(1)).unwrap();
+        assert_eq!((opened.content(), staged.facts()), (&facts, &facts));
+        assert_eq!(opened.origin(), &people[0].origin());
+    }
 }
 
 #[test]

@@ -194,3 +194,14 @@ fn what_is_no_plaintext_of_ours_is_refused_and_burns_nothing() {
     let honest = people[0].write(&mut groups[0], b"of the same generation", 20);
     assert!(read(&mut groups[1], &honest).is_ok());
 }
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_bytes_are_refused_by_every_reader(bytes in proptest::collection::vec(0u8.., 0..300)) {
+        proptest::prop_assert!(package_facts(&bytes).is_err());
+        proptest::prop_assert!(!welcome_is_for(&bytes, &[0; 32]));
+        proptest::prop_assert!(join(&bytes, &bytes, &Rows::default(), &seed(1)).is_err());
+        proptest::prop_assert!(CommitPayload::decode(&bytes).is_err());
+        proptest::prop_assert!(MessagePayload::decode(&bytes).is_err());
+    }
+}

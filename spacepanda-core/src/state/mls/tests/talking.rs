@@ -154,6 +154,20 @@ fn one_package_opens_the_welcomes_of_two_branches() {
 }
 
 #[test]
+fn a_state_is_looked_at_before_it_is_entered() {
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    let made = bob.package(9);
+    let sent = alice.commit(&alice.found(), &adding(&[&made]), 2);
+    let (welcome, tree) = (sent.welcome.unwrap(), sent.group.tree().unwrap());
+    let joined = join(&welcome, &tree, &made.private, &seed(1)).unwrap();
+    assert_eq!(joined.state_id(), sent.payload.child);
+    assert_eq!((joined.group_id(), joined.settings()), (&b"a group"[..], SETTINGS));
+    assert_eq!(joined.sender(), alice.device());
+    assert_eq!(joined.leaves(), [alice.certificate.clone(), bob.certificate.clone()]);
+    assert!(joined.enter().is_active());
+}
+
+#[test]
 fn a_welcome_is_for_the_packages_it_was_made_for() {
     let (alice, bob) = (Person::new(1), Person::new(2));
     let (made, other) = (bob.package(9), bob.package(10));
