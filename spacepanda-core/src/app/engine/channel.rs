@@ -75,8 +75,7 @@ impl Channel {
             }
             (channel.greatest, channel.own) = (row.greatest, row.own);
         }
-        channel.progress =
-            loaded.row(&VIEW, &rows::progress_key(number)).unwrap_or_default();
+        channel.progress = loaded.row(&VIEW, &rows::progress_key(number)).unwrap_or_default();
         for (_, value) in loaded.prefix(&VIEW, &rows::control_prefix(number)) {
             if let Ok(ControlRow { device, number, control }) = cbor::decode(value) {
                 channel.control.entry(device).or_default().insert(number, control);
@@ -217,9 +216,9 @@ impl Channel {
         let above = |tip: &Tip| {
             let log = self.control.get(&tip.device);
             let named = log.and_then(|log| log.range(..=tip.number).next_back());
-            named.and_then(|(_, control)| dag.closure(control).ok()).is_some_and(|past| {
-                admits.iter().all(|admit| dag.holds(&past, *admit))
-            })
+            named
+                .and_then(|(_, control)| dag.closure(control).ok())
+                .is_some_and(|past| admits.iter().all(|admit| dag.holds(&past, *admit)))
         };
         self.frontier.tips().filter(above).collect()
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{
-        ChannelId, IdentityId, MessageId, ServerId, cbor,
+        ChannelId, IdentityId, MessageId, ServerId,
         limits::{ADDRESSES_MAX, CHANNELS_MAX, TEXT_LEN_MAX},
     },
     state::{
@@ -142,7 +142,7 @@ impl Machine {
         let state = group.state_id();
         server.keep_state(node, state, group, cx);
         server.resettle_quietly(node);
-        server.meet_own_channels(node, cx);
+        server.meet_channels(node, cx);
         self.servers.insert(id, server);
         node.queue(Work::StandOn(id, state));
         Ok(Reply::Server { server: id, channel: first_channel })
@@ -185,7 +185,7 @@ impl Server {
         let made = self
             .write_control(node, PayloadType::Structure, payload, cx)
             .ok_or_else(|| not_written())?;
-        self.meet_own_channels(node, cx);
+        self.meet_channels(node, cx);
         Ok(Reply::Channel(ChannelId::new(*made.id().as_bytes())))
     }
 
@@ -279,7 +279,9 @@ impl Server {
         }
         Err(AppError::new(
             "channel.unknown",
-            format!("This server has no channel {channel}. Nothing was changed; list its channels."),
+            format!(
+                "This server has no channel {channel}. Nothing was changed; list its channels."
+            ),
         ))
     }
 
@@ -346,11 +348,6 @@ impl Server {
         self.write_control(node, PayloadType::Authority, Operation::Leave.encode(), cx)
             .ok_or_else(|| not_written())?;
         Ok(Reply::Done)
-    }
-
-    /// Opens the channels that one's own operation has just made.
-    pub(super) fn meet_own_channels(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        self.meet_channels(node, cx);
     }
 }
 

@@ -53,16 +53,36 @@ pub(super) enum Work {
     /// Load one channel's frontier and heads.
     LoadChannel(ServerId, ChannelId),
     Command(Call, Command),
-    Connected { link: Link, dial: Option<u64> },
-    DialFailed { dial: u64 },
-    Frame { link: Link, bytes: Bytes },
-    Disconnected { link: Link },
+    Connected {
+        link: Link,
+        dial: Option<u64>,
+    },
+    DialFailed {
+        dial: u64,
+    },
+    Frame {
+        link: Link,
+        bytes: Bytes,
+    },
+    Disconnected {
+        link: Link,
+    },
     Addresses(Vec<String>),
     Tick,
     /// Keep an envelope that came, or waited.
-    Keep { server: ServerId, envelope: Verified, from: Option<PeerId> },
+    Keep {
+        server: ServerId,
+        envelope: Verified,
+        from: Option<PeerId>,
+    },
     /// Take the body of an envelope, or its bare header, that was asked for.
-    Body { server: ServerId, channel: ChannelId, tip: Tip, envelope: Verified, from: PeerId },
+    Body {
+        server: ServerId,
+        channel: ChannelId,
+        tip: Tip,
+        envelope: Verified,
+        from: PeerId,
+    },
     /// Derive what the control channel, as it now is, calls for.
     Settle(ServerId),
     /// Come one commit nearer to a state.
@@ -70,17 +90,42 @@ pub(super) enum Work {
     /// Encrypt at another state.
     StandOn(ServerId, StateId),
     /// Enter the group by a welcome and a tree that came.
-    Enter { server: ServerId, state: StateId, tree: Bytes },
+    Enter {
+        server: ServerId,
+        state: StateId,
+        tree: Bytes,
+    },
     /// Open a message that is kept.
-    Open { server: ServerId, channel: ChannelId, tip: Tip },
+    Open {
+        server: ServerId,
+        channel: ChannelId,
+        tip: Tip,
+    },
     /// Send what was accepted.
     Flush(ServerId),
     /// Let go of a state whose window has passed.
     EndState(ServerId, StateId),
-    SyncLoad { ticket: Ticket, reads: super::reads::Missing },
-    SyncProbe { ticket: Ticket, channel: ChannelId, tips: Vec<Tip> },
-    SyncEntry { ticket: Ticket, peer: PeerId, channel: ChannelId, tip: Tip, bare: bool },
-    ServeTree { peer: PeerId, server: ServerId, state: StateId },
+    SyncLoad {
+        ticket: Ticket,
+        reads: super::reads::Missing,
+    },
+    SyncProbe {
+        ticket: Ticket,
+        channel: ChannelId,
+        tips: Vec<Tip>,
+    },
+    SyncEntry {
+        ticket: Ticket,
+        peer: PeerId,
+        channel: ChannelId,
+        tip: Tip,
+        bare: bool,
+    },
+    ServeTree {
+        peer: PeerId,
+        server: ServerId,
+        state: StateId,
+    },
 }
 
 /// What a step works with.
@@ -178,11 +223,22 @@ impl Machine {
                 | Command::ListMessages { server, channel, .. },
             ) => (*server, *channel),
             Work::Settle(server) if self.node.links.has_peers() => {
-                return self.servers.get(server)?.unloaded().map(|id| Work::LoadChannel(*server, id));
+                return self
+                    .servers
+                    .get(server)?
+                    .unloaded()
+                    .map(|id| Work::LoadChannel(*server, id));
             }
-            Work::Command(_, Command::RemoveMember { server, .. } | Command::Status { server: Some(server) })
+            Work::Command(
+                _,
+                Command::RemoveMember { server, .. } | Command::Status { server: Some(server) },
+            )
             | Work::Flush(server) => {
-                return self.servers.get(server)?.unloaded().map(|id| Work::LoadChannel(*server, id));
+                return self
+                    .servers
+                    .get(server)?
+                    .unloaded()
+                    .map(|id| Work::LoadChannel(*server, id));
             }
             _ => return None,
         };
@@ -197,7 +253,11 @@ impl Machine {
         match work {
             Work::Start => start::reads(),
             Work::LoadServer(id) => {
-                server(id).map(|s| s.load_reads(loaded)).unwrap_or_default()
+                let load = |s: &Server| {
+                    let control = self.node.numbers.known_channel(&s.control)?;
+                    Some(s.load_reads(control))
+                };
+                server(id).and_then(load).unwrap_or_default()
             }
             Work::LoadControl(id, have) => {
                 server(id).map(|s| s.control_reads(have, loaded)).unwrap_or_default()
@@ -215,13 +275,15 @@ impl Machine {
                 server(id).map(|s| s.body_reads(channel, tip)).unwrap_or_default()
             }
             Work::Reach(id, state) => server(id).map(|s| s.reach_reads(state)).unwrap_or_default(),
-            Work::StandOn(id, state) => server(id).map(|s| s.group_reads(state)).unwrap_or_default(),
+            Work::StandOn(id, state) => {
+                server(id).map(|s| s.group_reads(state)).unwrap_or_default()
+            }
             Work::Enter { server: id, state, .. } => {
                 server(id).map(|s| s.enter_reads(state)).unwrap_or_default()
             }
-            Work::Open { server: id, channel, tip } => {
-                server(id).map(|s| s.open_reads(&self.node, channel, tip, loaded)).unwrap_or_default()
-            }
+            Work::Open { server: id, channel, tip } => server(id)
+                .map(|s| s.open_reads(&self.node, channel, tip, loaded))
+                .unwrap_or_default(),
             Work::EndState(id, state) => server(id).map(|s| s.end_reads(state)).unwrap_or_default(),
             Work::Command(_, command) => self.command_reads(command, loaded),
             Work::SyncLoad { reads, .. } => {

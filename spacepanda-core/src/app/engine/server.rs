@@ -12,7 +12,9 @@ use super::{
     share::Share,
 };
 use crate::{
-    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip},
+    base::{
+        ChannelId, DeviceId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip,
+    },
     state::{
         authority::{Authority, PermissionMatrix},
         crdt::{Draft, Structure},
@@ -127,11 +129,6 @@ impl Server {
 
     pub(super) fn control_channel(&self) -> &Channel {
         self.channels.get(&self.control).expect("the control channel is loaded with its server")
-    }
-
-    pub(super) fn control_channel_mut(&mut self) -> &mut Channel {
-        let control = self.control;
-        self.channels.get_mut(&control).expect("the control channel is loaded with its server")
     }
 
     /// Whose device it is, as known now.

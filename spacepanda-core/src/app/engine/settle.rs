@@ -104,7 +104,8 @@ impl Server {
 
     /// Executes an operation on structure, if its author was entitled to it.
     fn apply_structure(&mut self, envelope: &Verified) {
-        let opened = plain(envelope).and_then(|opened| opened.decode(|bytes| StructureOp::decode(&bytes)).ok());
+        let opened = plain(envelope)
+            .and_then(|opened| opened.decode(|bytes| StructureOp::decode(&bytes)).ok());
         let Some(opened) = opened else { return };
         let Ok(authorized) = authorize(&self.authority, opened) else { return };
         let header = envelope.header();
@@ -116,7 +117,8 @@ impl Server {
             .filter(|id| dag.index(id).is_some_and(|index| dag.holds(&past, index)))
             .collect();
         // What cannot be executed stops the document there; the log is kept.
-        let _ = self.structure.apply(envelope.id(), header.sender, header.order, &before, authorized);
+        let _ =
+            self.structure.apply(envelope.id(), header.sender, header.order, &before, authorized);
     }
 
     /// Resolves what was loaded, without telling: it was told when it happened.
@@ -147,7 +149,7 @@ impl Server {
     fn recount(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let recount = self.authority.settle();
         let before = std::mem::replace(&mut self.matrix, self.authority.now());
-        if recount.touches_content() {
+        if recount.content {
             self.structure = Structure::new();
             for envelope in self.structure_log.clone() {
                 self.apply_structure(&envelope);
@@ -168,7 +170,7 @@ impl Server {
     }
 
     /// Opens channels that were just made.
-    fn meet_channels(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+    pub(super) fn meet_channels(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         for met in self.structure.channels() {
             if node.channels.contains_key(&met.id) {
                 continue;

@@ -204,7 +204,8 @@ impl Machine {
         tips: Vec<Tip>,
         cx: &mut Cx<'_>,
     ) {
-        let held = tips.into_iter().filter(|tip| cx.loaded.entry(&channel, tip).is_some()).collect();
+        let held =
+            tips.into_iter().filter(|tip| cx.loaded.entry(&channel, tip).is_some()).collect();
         self.node.sync.handle(Event::Probed { ticket, held }, cx.now);
     }
 

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use super::{
     machine::{Cx, Node, Work},
@@ -12,7 +12,7 @@ use crate::{
         authority::authorize,
         envelope::{Envelope, Header, Origin, PayloadType, Verified},
         mls::{
-            Change, Group, Merged, MlsError, Parents,
+            self, Change, Group, Merged, MlsError, Parents,
             tree::{self, Window},
         },
         sync::{Event, SyncEngine},
@@ -87,8 +87,7 @@ impl Server {
     ) -> Result<Group, MlsError> {
         let group = self.groups.get(parent).ok_or(MlsError::WrongState)?;
         let (opened, staged) = group.stage(envelope, &cx.chance.secret())?;
-        let authorized =
-            authorize(&self.authority, opened).map_err(|_| MlsError::NotAuthorized)?;
+        let authorized = authorize(&self.authority, opened).map_err(|_| MlsError::NotAuthorized)?;
         staged.merge(authorized)
     }
 
@@ -123,7 +122,9 @@ impl Server {
         let number = node.next_state;
         node.next_state += 1;
         let mut bytes = 0;
-        for change in group.take_changes() {
+        // Rows that cannot be written are a fault of the adapter: the state is not kept.
+        let Ok(changes) = group.take_changes() else { return };
+        for change in changes {
             if let Some(value) = change.value {
                 bytes += value.len() as u64;
                 cx.fx.batch.put(MLS, rows::mls_key(number, &change.key), value);
@@ -143,16 +144,23 @@ impl Server {
         }
     }
 
-    /// Saves what a step changed in a kept state's rows.
-    pub(super) fn save_group(&mut self, state: &StateId, cx: &mut Cx<'_>) {
-        let Some((group, kept)) = self.groups.get_mut(state).zip(self.kept.get(state)) else { return };
-        for change in group.take_changes() {
+    /// Saves what a step changed in a kept state's rows; says whether it could. If not, the group is
+    /// dropped from memory, and loaded as it was before the step.
+    pub(super) fn save_group(&mut self, state: &StateId, cx: &mut Cx<'_>) -> bool {
+        let group = self.groups.get_mut(state).zip(self.kept.get(state));
+        let Some((group, kept)) = group else { return false };
+        let Ok(changes) = group.take_changes() else {
+            self.groups.remove(state);
+            return false;
+        };
+        for change in changes {
             let key = rows::mls_key(kept.number, &change.key);
             match change.value {
                 Some(value) => cx.fx.batch.put(MLS, key, value),
                 None => cx.fx.batch.delete(MLS, key),
             }
         }
+        true
     }
 
     /// Encrypts at `state` from now on.
@@ -163,8 +171,11 @@ impl Server {
         if !self.bring_group(&state, cx.loaded) {
             return;
         }
-        for (id, stands, left) in
-            self.stand.map(|old| (old, false, Some(cx.now))).into_iter().chain([(state, true, None)])
+        for (id, stands, left) in self
+            .stand
+            .map(|old| (old, false, Some(cx.now)))
+            .into_iter()
+            .chain([(state, true, None)])
         {
             if let Some(kept) = self.kept.get_mut(&id) {
                 (kept.row.stand, kept.row.left) = (stands, left);
@@ -221,14 +232,16 @@ impl Server {
             .map(|(device, _)| *device)
             .take(REMOVALS_PER_COMMIT_MAX)
             .collect();
-        let used: BTreeSet<_> = self.tree.used_packages(head);
+        let used = self.tree.used_packages(head);
         let adds = self
             .matrix
             .members()
-            .filter_map(|identity| self.authority.package_of(&identity))
-            .filter(|package| !roster.contains_key(&package.device))
-            .filter(|package| !used.contains(&package.reference))
-            .map(|package| package.bytes.to_vec())
+            .filter_map(|identity| self.authority.request_of(&identity))
+            .filter(|request| !roster.contains_key(&request.certificate().device))
+            .map(|request| request.key_package().to_vec())
+            .filter(|package| {
+                mls::package_facts(package).is_ok_and(|facts| !used.contains(&facts.reference))
+            })
             .take(ADDITIONS_PER_COMMIT_MAX)
             .collect();
         Change { adds, removes }
@@ -240,7 +253,9 @@ impl Server {
         let Some(mut header) = self.next_header(node, self.control, PayloadType::Commit, cx) else {
             return;
         };
-        let Some(Merged { group, payload, body }) = self.build(node, change, &header, cx) else { return };
+        let Some(Merged { group, payload, body }) = self.build(node, change, &header, cx) else {
+            return;
+        };
         header.payload = payload.encode();
         let child = payload.child;
         if self.write(node, header, Some(body.encode().into()), cx).is_ok() {
@@ -258,8 +273,7 @@ impl Server {
     ) -> Option<Merged> {
         let group = self.stand_group()?;
         let signer = &node.me().device_key;
-        let built =
-            group.build(signer, change, Parents::of(header), &cx.chance.secret()).ok()?;
+        let built = group.build(signer, change, Parents::of(header), &cx.chance.secret()).ok()?;
         let authorized = authorize(&self.authority, built.open(Origin::of(header))).ok()?;
         built.merge(authorized).ok()
     }
@@ -281,10 +295,8 @@ impl Server {
         self.window_at = None;
         let Some((group, stand)) = self.stand_group().zip(self.stand) else { return };
         let settings = group.settings();
-        let window = Window {
-            hours: settings.window_hours.into(),
-            states: settings.window_states.into(),
-        };
+        let window =
+            Window { hours: settings.window_hours.into(), states: settings.window_states.into() };
         let kept: Vec<_> = self
             .kept
             .values()
