@@ -1,3 +1,4 @@
 //! The contracts of SpacePanda's ports, as tests that anyone can run against an implementation.
 
 pub mod log;
+pub mod transport;

@@ -1,5 +1,8 @@
 //! The port through which whole frames travel between two devices.
 
+pub mod memory;
+pub mod paths;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
