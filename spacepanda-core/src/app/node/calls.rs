@@ -115,7 +115,7 @@ impl Node {
                 }
             }
         }
-        Err(self.handle.why_closed())
+        Err(self.handle.why_ended().await)
     }
 
     /// Accepts a message. When it returns, the message is durable and will be sent.

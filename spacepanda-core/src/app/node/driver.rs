@@ -145,8 +145,7 @@ impl<M: Machinery> Driver<M> {
                 Ok(Flow::On) => {}
                 Ok(Flow::Stop) => break Ok(()),
                 Err(fault) => match self.recover(fault).await {
-                    Ok(true) => {}
-                    Ok(false) => break Ok(()),
+                    Ok(()) => {}
                     Err(error) => break Err(error),
                 },
             }
@@ -177,8 +176,9 @@ impl<M: Machinery> Driver<M> {
 
     async fn step(&mut self) -> Result<(), Fault> {
         let mut loaded = Loaded::default();
+        let (now, seed) = (os::now(), os::seed()?);
         for _ in 0..=ROUNDS_MAX {
-            match self.machine.step(&loaded, os::now(), os::seed()?) {
+            match self.machine.step(&loaded, now, seed.clone()) {
                 Step::Idle => {
                     self.busy = false;
                     return Ok(());
@@ -273,7 +273,7 @@ impl<M: Machinery> Driver<M> {
             () = sleep(until_due), if room => Wake::Due,
             _ = self.look.tick(), if room => Wake::Look,
             event = self.transport.recv(), if room && self.hears => Wake::Event(event),
-            request = self.requests.recv(), if room && self.calls.len() < CALLS_MAX => {
+            request = self.requests.recv(), if room && (self.is_closing || self.calls.len() < CALLS_MAX) => {
                 Wake::Request(request)
             }
         }

@@ -122,7 +122,7 @@ impl Node {
                 let _ = handle.wait_ended().await;
                 Err(error)
             }
-            Err(_) => Err(handle.why_closed()),
+            Err(_) => Err(handle.why_ended().await),
         }
     }
 
@@ -175,8 +175,13 @@ impl Handle {
     async fn call(&self, command: Command) -> Result<Reply, AppError> {
         let (answer, answered) = oneshot::channel();
         let sent = self.requests.send(Request { command, answer }).await;
-        sent.map_err(|_| self.why_closed())?;
-        answered.await.map_err(|_| self.why_closed())?
+        if sent.is_err() {
+            return Err(self.why_ended().await);
+        }
+        match answered.await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.why_ended().await),
+        }
     }
 
     async fn wait_ended(&self) -> Result<(), AppError> {
@@ -186,10 +191,7 @@ impl Handle {
         ended.ok().and_then(|ended| ended.clone()).unwrap_or_else(|| Err(closed()))
     }
 
-    fn why_closed(&self) -> AppError {
-        match &*self.ended.borrow() {
-            Some(Err(error)) => error.clone(),
-            Some(Ok(())) | None => closed(),
-        }
+    async fn why_ended(&self) -> AppError {
+        self.wait_ended().await.err().unwrap_or_else(closed)
     }
 }
