@@ -50,10 +50,12 @@ impl<M: Machinery> Driver<M> {
             Fault::Again(error) => error,
             Fault::Ends(error) => return Err(error),
         };
-        if self.saves.in_flight()
-            && let Ok(outcomes) = self.saves.end().await
-        {
-            self.release(outcomes)?;
+        if self.saves.in_flight() {
+            match self.saves.end().await {
+                Ok(outcomes) => self.release(outcomes)?,
+                // A read that failed because this save did tells less.
+                Err(save) => error = save,
+            }
         }
         self.drop_unsaved(&error);
         loop {

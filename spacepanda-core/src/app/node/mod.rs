@@ -10,6 +10,7 @@ mod links;
 mod machinery;
 mod queue;
 mod reads;
+mod release;
 mod saves;
 #[cfg(test)]
 mod tests;
@@ -50,8 +51,8 @@ use crate::{
 /// `store.failed` (retryable; nothing of it was sent) and those of the call itself.
 ///
 /// # Cancel safety
-/// A call whose future is dropped is made whole or not at all; the answer is lost. Where a call is
-/// noted as reading only, nothing changes in either case.
+/// A call whose future is dropped is made whole or not at all, and its answer is lost. One that reads
+/// only can be dropped at any time; for each of the others it says where to look whether it was made.
 #[derive(Clone)]
 pub struct Node {
     context: IdentityContext,

@@ -121,6 +121,7 @@ pub(super) struct Scripted {
     rule: Rule,
     heard: mpsc::UnboundedSender<Input>,
     loaded: Arc<Mutex<Vec<Loaded>>>,
+    due: Arc<Mutex<Option<Timestamp>>>,
     steps: VecDeque<Step>,
 }
 
@@ -129,6 +130,9 @@ impl Machinery for Scripted {
         if matches!(input, Input::Addresses(_)) {
             let ids = (IdentityId::new([3; 32]), DeviceId::new([4; 32]));
             self.steps.push_back(tells(vec![Tell::Started(Ok(ids))]));
+        }
+        if matches!(input, Input::Tick) {
+            *self.due.lock().unwrap() = None;
         }
         self.steps.extend((self.rule)(&input));
         // A test that does not listen is no concern of the machine's.
@@ -141,7 +145,7 @@ impl Machinery for Scripted {
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        None
+        *self.due.lock().unwrap()
     }
 }
 
@@ -152,6 +156,7 @@ pub(super) struct World {
     pub(super) heard: mpsc::UnboundedReceiver<Input>,
     pub(super) loaded: Arc<Mutex<Vec<Loaded>>>,
     pub(super) machines: Arc<AtomicUsize>,
+    pub(super) due: Arc<Mutex<Option<Timestamp>>>,
     pub(super) network: MemoryNetwork,
 }
 
@@ -164,15 +169,16 @@ impl World {
         let (tell, heard) = mpsc::unbounded_channel();
         let loaded = Arc::new(Mutex::new(Vec::new()));
         let machines = Arc::new(AtomicUsize::new(0));
-        let (count, keep) = (Arc::clone(&machines), Arc::clone(&loaded));
+        let due = Arc::new(Mutex::new(None));
+        let (count, keep, set) = (Arc::clone(&machines), Arc::clone(&loaded), Arc::clone(&due));
         let machine = move || {
             count.fetch_add(1, Ordering::Relaxed);
             let (rule, heard, loaded) = (Arc::clone(&rule), tell.clone(), Arc::clone(&keep));
-            Scripted { rule, heard, loaded, steps: VecDeque::new() }
+            Scripted { rule, heard, loaded, due: Arc::clone(&set), steps: VecDeque::new() }
         };
         let backend = Arc::clone(&store) as Arc<dyn ProviderStorageBackend>;
         let node = Node::open_with(Box::new(machine), backend, transport).await.unwrap();
-        Self { node, store, heard, loaded, machines, network }
+        Self { node, store, heard, loaded, machines, due, network }
     }
 
     /// Begins a call whose rule sees `name`.

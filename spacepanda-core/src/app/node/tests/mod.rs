@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod calling;
 mod ending;
 mod help;
 mod network;
