@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod backend;
 mod limit;
 mod store;
 mod url;
 
+pub use backend::BACKEND;
 pub use store::MemoryStore;
 pub use url::check_url;

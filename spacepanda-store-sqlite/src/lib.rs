@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod backend;
 mod entry;
 mod error;
 mod limit;
@@ -11,5 +12,6 @@ mod thread;
 mod url;
 mod writer;
 
+pub use backend::BACKEND;
 pub use store::SqliteStore;
 pub use url::path_from_url;

@@ -2,6 +2,7 @@
 
 mod accept;
 mod address;
+mod backend;
 mod link;
 mod shared;
 mod socket;
@@ -25,7 +26,7 @@ use spacepanda_core::{
 };
 use tokio::time::timeout;
 
-pub use self::address::parse_url;
+pub use self::{address::parse_url, backend::BACKEND};
 use self::{shared::Shared, tasks::Tasks};
 
 /// The greatest frame, in bytes.

@@ -1,0 +1,272 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Node;
+use crate::{
+    app::engine::{
+        AppError, ChannelSummary, Command, Event, Member, Message, Reply, ServerStatus,
+        ServerSummary, Status,
+    },
+    base::{ChannelId, IdentityId, MessageId, ServerId},
+};
+
+/// How an invite is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InviteOptions {
+    /// How many may come by it; `None` for any number.
+    pub max_uses: Option<u32>,
+    /// For how long it is valid; `None` for 7 days.
+    pub valid: Option<Duration>,
+}
+
+/// One page of a channel's messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessagePage {
+    /// The messages, oldest first.
+    pub messages: Vec<Message>,
+    /// Where the page before ends, for the next [`Node::list_messages`]; `None` at the beginning.
+    pub earlier: Option<Bytes>,
+}
+
+impl Node {
+    /// Makes a server with its first channel, and returns both.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`servers`](Self::servers) lists the server if it was made.
+    pub async fn create_server(
+        &self,
+        name: impl Into<String>,
+    ) -> Result<(ServerId, ChannelId), AppError> {
+        match self.call(Command::CreateServer { name: name.into() }).await? {
+            Reply::Server { server, channel: Some(channel) } => Ok((server, channel)),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Makes a channel in a server.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`channels`](Self::channels) lists the channel if it was made.
+    pub async fn create_channel(
+        &self,
+        server: ServerId,
+        name: impl Into<String>,
+    ) -> Result<ChannelId, AppError> {
+        match self.call(Command::CreateChannel { server, name: name.into() }).await? {
+            Reply::Channel(channel) => Ok(channel),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Issues an invite for any number of people and 7 days, and returns its link.
+    ///
+    /// # Cancel safety
+    /// As [`create_invite_with`](Self::create_invite_with).
+    pub async fn create_invite(&self, server: ServerId) -> Result<String, AppError> {
+        self.create_invite_with(server, InviteOptions::default()).await
+    }
+
+    /// Issues an invite and returns its link.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, an invite may have been issued whose link nobody knows: nobody can
+    /// come by it. Issue another.
+    pub async fn create_invite_with(
+        &self,
+        server: ServerId,
+        options: InviteOptions,
+    ) -> Result<String, AppError> {
+        let InviteOptions { max_uses, valid } = options;
+        match self.call(Command::CreateInvite { server, max_uses, valid }).await? {
+            Reply::Link(link) => Ok(link),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Revokes an invite, named by its public key.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, it may have been revoked; revoke it again.
+    pub async fn revoke_invite(&self, server: ServerId, invite: [u8; 32]) -> Result<(), AppError> {
+        self.done(Command::RevokeInvite { server, invite }).await
+    }
+
+    /// Begins to join by a link, or asks again. That it is complete, or refused, comes as
+    /// [`Event::Joined`] or [`Event::JoinFailed`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the join may have begun; join again, which only asks again.
+    pub async fn join_server(&self, link: impl Into<String>) -> Result<ServerId, AppError> {
+        match self.call(Command::JoinServer { link: link.into() }).await? {
+            Reply::Server { server, .. } => Ok(server),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Joins by a link and waits until that is complete, however long the members cannot be reached.
+    /// Returns the server and its first channel.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the join goes on if it had begun.
+    ///
+    /// # Errors
+    /// As `join_server`; why the join was refused, with the code of [`Event::JoinFailed`].
+    pub async fn join(&self, link: impl Into<String>) -> Result<(ServerId, ChannelId), AppError> {
+        let mut events = self.events();
+        let joining = self.join_server(link).await?;
+        if let Some(channel) = self.joined_channel(joining).await? {
+            return Ok((joining, channel));
+        }
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Joined { server, channel }) if server == joining => {
+                    return Ok((server, channel));
+                }
+                Ok(Event::JoinFailed { server, code, message }) if server == joining => {
+                    return Err(AppError::new(code, message));
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    if let Some(channel) = self.joined_channel(joining).await? {
+                        return Ok((joining, channel));
+                    }
+                }
+            }
+        }
+        Err(self.handle.why_ended().await)
+    }
+
+    /// Accepts a message. When it returns, the message is durable and will be sent.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`list_messages`](Self::list_messages) lists the message if it was
+    /// accepted; look there before it is written a second time.
+    pub async fn send_message(
+        &self,
+        server: ServerId,
+        channel: ChannelId,
+        text: impl Into<String>,
+    ) -> Result<MessageId, AppError> {
+        match self.call(Command::SendMessage { server, channel, text: text.into() }).await? {
+            Reply::Message(id) => Ok(id),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Lists at most `limit` messages, the newest or those that end where `before` says. Reads only.
+    pub async fn list_messages(
+        &self,
+        server: ServerId,
+        channel: ChannelId,
+        before: Option<Bytes>,
+        limit: usize,
+    ) -> Result<MessagePage, AppError> {
+        match self.call(Command::ListMessages { server, channel, before, limit }).await? {
+            Reply::Messages { messages, earlier } => Ok(MessagePage { messages, earlier }),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Lists a server's members, by seniority. Reads only.
+    pub async fn members(&self, server: ServerId) -> Result<Vec<Member>, AppError> {
+        match self.call(Command::Members { server }).await? {
+            Reply::Members(members) => Ok(members),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Removes a member. Returns the open invites by which they could come back, by public key.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`members`](Self::members) lists them no more if they were removed.
+    pub async fn remove_member(
+        &self,
+        server: ServerId,
+        identity: IdentityId,
+    ) -> Result<Vec<[u8; 32]>, AppError> {
+        match self.call(Command::RemoveMember { server, identity }).await? {
+            Reply::Removed { open_invites } => Ok(open_invites),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Leaves a server.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`servers`](Self::servers) says whether one is a member still.
+    pub async fn leave(&self, server: ServerId) -> Result<(), AppError> {
+        self.done(Command::Leave { server }).await
+    }
+
+    /// Lists the servers that this node is in, or is joining. Reads only.
+    pub async fn servers(&self) -> Result<Vec<ServerSummary>, AppError> {
+        match self.call(Command::Servers).await? {
+            Reply::Servers(servers) => Ok(servers),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Lists a server's channels, in order. Reads only.
+    pub async fn channels(&self, server: ServerId) -> Result<Vec<ChannelSummary>, AppError> {
+        match self.call(Command::Channels { server }).await? {
+            Reply::Channels(channels) => Ok(channels),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Says how the node is. Reads only.
+    pub async fn status(&self) -> Result<Status, AppError> {
+        self.status_of(None).await
+    }
+
+    /// Says how a server is. Reads only.
+    pub async fn server_status(&self, server: ServerId) -> Result<ServerStatus, AppError> {
+        let status = self.status_of(Some(server)).await?;
+        status.server.ok_or_else(|| unexpected(&Reply::Done))
+    }
+
+    async fn status_of(&self, server: Option<ServerId>) -> Result<Status, AppError> {
+        match self.call(Command::Status { server }).await? {
+            Reply::Status(status) => Ok(*status),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    async fn done(&self, command: Command) -> Result<(), AppError> {
+        match self.call(command).await? {
+            Reply::Done => Ok(()),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// The first channel of a server whose join is complete.
+    async fn joined_channel(&self, server: ServerId) -> Result<Option<ChannelId>, AppError> {
+        let servers = self.servers().await?;
+        let joined = servers.iter().find(|summary| summary.server == server && summary.joined);
+        Ok(joined.and_then(|summary| summary.channels.first()).map(|channel| channel.channel))
+    }
+}
+
+/// The machine answers each command with its own kind of reply: this is a fault of the program.
+fn unexpected(reply: &Reply) -> AppError {
+    let kind = match reply {
+        Reply::Server { .. } => "a server",
+        Reply::Channel(_) => "a channel",
+        Reply::Link(_) => "a link",
+        Reply::Message(_) => "a message",
+        Reply::Messages { .. } => "messages",
+        Reply::Removed { .. } => "a removal",
+        Reply::Done => "nothing",
+        Reply::Members(_) => "members",
+        Reply::Servers(_) => "servers",
+        Reply::Channels(_) => "channels",
+        Reply::Status(_) => "a status",
+    };
+    AppError::new(
+        "node.fault",
+        format!(
+            "The call was answered with {kind}, which is no answer to it. This is a fault of the program; please report it."
+        ),
+    )
+}

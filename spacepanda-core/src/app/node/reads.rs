@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    app::engine::{Effects, Loaded, Reads},
+    base::Result,
+    store::{Batch, CrdtStore, LogStore, Namespace, Page, ProviderStorageBackend, Staged},
+};
+
+/// Rows of one page while a whole prefix is read.
+const PREFIX_PAGE_LEN: usize = 1_024;
+
+/// What is kept, with what is staged and not yet saved.
+#[derive(Clone)]
+pub(super) struct Kept {
+    staged: Arc<Staged<dyn ProviderStorageBackend>>,
+    logs: LogStore,
+}
+
+impl Kept {
+    /// Opens what `backend` holds; nothing is staged.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub(super) async fn open(backend: Arc<dyn ProviderStorageBackend>) -> Result<Self> {
+        let staged = Arc::new(Staged::new(backend));
+        let logs = LogStore::open(Arc::clone(&staged) as Arc<dyn ProviderStorageBackend>).await?;
+        Ok(Self { staged, logs })
+    }
+
+    /// Answers all `reads`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn load(&self, reads: Reads) -> Result<Loaded> {
+        let mut loaded = Loaded::default();
+        for (namespace, key) in reads.rows {
+            let value = self.staged.load(&namespace, &key).await?;
+            loaded.rows.insert((namespace, key), value);
+        }
+        for (namespace, prefix) in reads.prefixes {
+            let rows = self.prefix(&namespace, &prefix).await?;
+            loaded.prefixes.insert((namespace, prefix), rows);
+        }
+        for (namespace, page) in reads.pages {
+            let rows = self.staged.scan(&namespace, page.clone()).await?;
+            loaded.pages.push((page, rows));
+        }
+        for channel in reads.frontiers {
+            loaded.frontiers.insert(channel, self.logs.frontier(&channel).await?);
+        }
+        for (channel, tip) in reads.entries {
+            loaded.entries.insert((channel, tip), self.logs.entry(&channel, &tip).await?);
+        }
+        for lack in reads.missing {
+            let (limit, bytes_max) = (lack.limit, lack.bytes_max);
+            let missing =
+                self.logs.missing(&lack.channel, &lack.floors, &lack.have, limit, bytes_max);
+            let entries = missing.await?;
+            loaded.missing.push((lack, entries));
+        }
+        Ok(loaded)
+    }
+
+    /// Stages what a step keeps, and says how many bytes that is.
+    ///
+    /// # Errors
+    /// The log's: then everything staged must be dropped.
+    pub(super) async fn stage(&self, effects: &mut Effects) -> Result<usize> {
+        let mut batch = Batch::new();
+        for (channel, entry) in std::mem::take(&mut effects.log) {
+            self.logs.append(&mut batch, &channel, &entry).await?;
+        }
+        for (channel, tip, body) in std::mem::take(&mut effects.bodies) {
+            self.logs.fill_body(&mut batch, &channel, &tip, body).await?;
+        }
+        batch.append(std::mem::take(&mut effects.batch));
+        let bytes = batch.bytes();
+        self.staged.stage(batch);
+        Ok(bytes)
+    }
+
+    /// Saves everything staged.
+    ///
+    /// # Errors
+    /// The backend's: then nothing is staged any more.
+    pub(super) async fn flush(&self) -> Result<()> {
+        self.staged.flush().await
+    }
+
+    async fn prefix(&self, namespace: &Namespace, prefix: &Bytes) -> Result<Vec<(Bytes, Bytes)>> {
+        let mut page = Page { prefix: prefix.clone(), after: None, limit: PREFIX_PAGE_LEN };
+        let mut rows = Vec::new();
+        loop {
+            let found = self.staged.scan(namespace, page.clone()).await?;
+            let ended = found.len() < page.limit;
+            rows.extend(found);
+            if ended {
+                return Ok(rows);
+            }
+            page.after = rows.last().map(|(key, _)| key.clone());
+        }
+    }
+}
