@@ -1,1 +1,8 @@
-//! spacepanda-store-memory
+#![doc = include_str!("../README.md")]
+
+mod limit;
+mod store;
+mod url;
+
+pub use store::MemoryStore;
+pub use url::check_url;

@@ -1,1 +1,15 @@
-//! spacepanda-store-sqlite
+#![doc = include_str!("../README.md")]
+
+mod entry;
+mod error;
+mod limit;
+mod place;
+mod reader;
+mod schema;
+mod store;
+mod thread;
+mod url;
+mod writer;
+
+pub use store::SqliteStore;
+pub use url::path_from_url;

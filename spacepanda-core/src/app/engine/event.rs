@@ -1,0 +1,208 @@
+use std::fmt;
+
+use crate::base::{ChannelId, DeviceId, IdentityId, MessageId, ServerId, Timestamp};
+
+/// Where one of one's own messages is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MessageState {
+    /// Durable here, given to no link yet.
+    Queued,
+    /// Taken by a link.
+    Sent,
+    /// Held by a device of another person.
+    Delivered,
+}
+
+impl MessageState {
+    /// Its name, as interfaces write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+        }
+    }
+}
+
+/// A message as a reader sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its name among those of its author's device.
+    pub id: MessageId,
+    /// The channel it stands in.
+    pub channel: ChannelId,
+    /// The device that wrote it.
+    pub device: DeviceId,
+    /// Who wrote it.
+    pub author: IdentityId,
+    /// What the author is called in this server.
+    pub name: String,
+    /// What it says, or why it cannot be read here.
+    pub text: Text,
+    /// When it was written, never later than now.
+    pub at: Timestamp,
+    /// Where it is; others' messages are delivered.
+    pub state: MessageState,
+}
+
+/// The text of a message, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Text {
+    /// What it says.
+    Known(String),
+    /// It will be opened once its group's state is here.
+    Waiting,
+    /// It cannot be opened here; the reason is for people.
+    Unreadable(String),
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(text) => f.write_str(text),
+            Self::Waiting => f.write_str("(waiting for its keys)"),
+            Self::Unreadable(reason) => write!(f, "(unreadable: {reason})"),
+        }
+    }
+}
+
+/// A step of a join, as it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JoinStep {
+    /// Dialling the addresses of the link.
+    Dialling,
+    /// The request was sent.
+    Requested,
+    /// A member let us in.
+    Admitted,
+    /// Loading the control channel.
+    Syncing,
+    /// Waiting for a member to add this device to the group.
+    Adding,
+    /// Waiting for the group's tree.
+    Tree,
+    /// In, and caught up.
+    Joined,
+}
+
+impl JoinStep {
+    /// Its name, as interfaces write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dialling => "dialling",
+            Self::Requested => "requested",
+            Self::Admitted => "admitted",
+            Self::Syncing => "syncing",
+            Self::Adding => "adding",
+            Self::Tree => "tree",
+            Self::Joined => "joined",
+        }
+    }
+
+    /// What this step waits for, for people.
+    pub fn waiting_for(self) -> &'static str {
+        match self {
+            Self::Dialling => "a member to be reachable",
+            Self::Requested => "a member's answer",
+            Self::Admitted | Self::Syncing => "the server's control channel",
+            Self::Adding => "a member to add this device to the group",
+            Self::Tree => "the group's tree",
+            Self::Joined => "nothing",
+        }
+    }
+}
+
+/// What happened, told once and not stored: after a restart an app reads on from its last position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A message of somebody else can be read.
+    Message {
+        /// In which server.
+        server: ServerId,
+        /// The message.
+        message: Message,
+    },
+    /// One of one's own messages moved on.
+    MessageState {
+        /// In which server.
+        server: ServerId,
+        /// In which channel.
+        channel: ChannelId,
+        /// Which.
+        id: MessageId,
+        /// Where it is now.
+        state: MessageState,
+    },
+    /// Somebody is a member now.
+    MemberJoined {
+        /// Of which server.
+        server: ServerId,
+        /// Who.
+        identity: IdentityId,
+        /// Their name there.
+        name: String,
+    },
+    /// Somebody is no longer a member.
+    MemberRemoved {
+        /// Of which server.
+        server: ServerId,
+        /// Who.
+        identity: IdentityId,
+        /// Their last name there.
+        name: String,
+    },
+    /// A channel was made.
+    ChannelCreated {
+        /// In which server.
+        server: ServerId,
+        /// Which.
+        channel: ChannelId,
+        /// Its name.
+        name: String,
+    },
+    /// A device proved itself on a link.
+    PeerConnected {
+        /// Which.
+        device: DeviceId,
+        /// Whose.
+        identity: IdentityId,
+    },
+    /// The last link with a device ended.
+    PeerDisconnected {
+        /// Which.
+        device: DeviceId,
+        /// Whose.
+        identity: IdentityId,
+    },
+    /// A join went on.
+    JoinProgress {
+        /// Which server.
+        server: ServerId,
+        /// Where it is.
+        step: JoinStep,
+    },
+    /// A join is complete.
+    Joined {
+        /// Which server.
+        server: ServerId,
+        /// Its first channel.
+        channel: ChannelId,
+    },
+    /// A join was refused and does not go on.
+    JoinFailed {
+        /// Which server.
+        server: ServerId,
+        /// The stable code.
+        code: &'static str,
+        /// What happened and what to do, for people.
+        message: String,
+    },
+    /// Everything that a peer showed of a server is held.
+    CaughtUp {
+        /// Which server.
+        server: ServerId,
+        /// The peer.
+        device: DeviceId,
+    },
+}

@@ -1,0 +1,12 @@
+//! What people see, derived from the log: a server's structure, and a channel's timeline.
+//!
+//! Both are functions of the set of envelopes held, never of the order in which they arrived. Neither
+//! reads anything itself: rows are named by the caller, loaded, and handed in.
+
+pub mod structure;
+
+mod variant;
+
+pub use structure::{
+    Channel, Name, NameError, OpError, Structure, StructureError, StructureEvent, StructureOp,
+};

@@ -1,0 +1,7 @@
+#![allow(clippy::unwrap_used)]
+
+mod changes;
+mod formats;
+mod hostile;
+mod people;
+mod talking;
