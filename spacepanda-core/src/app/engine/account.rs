@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     base::{ChannelId, DeviceId, IdentityId, Secret, ServerId, Timestamp, cbor},
-    state::identity::{DeviceCertificate, KeyPair, VerifiedCertificate},
+    state::{
+        identity::{DeviceCertificate, KeyPair, VerifiedCertificate},
+        link,
+    },
     store::Batch,
 };
 
@@ -56,6 +59,11 @@ impl Account {
         self.certificate.identity()
     }
 
+    /// What proves this device on a link.
+    pub(super) fn link_self(&self) -> link::Me {
+        link::Me { certificate: self.certificate.clone(), device: self.device_key.clone() }
+    }
+
     pub(super) fn device(&self) -> DeviceId {
         self.certificate.device()
     }
@@ -100,6 +108,10 @@ impl Numbers {
 
     pub(super) fn known_channel(&self, id: &ChannelId) -> Option<u32> {
         self.of.get(&Numbered::Channel(*id)).copied()
+    }
+
+    pub(super) fn known_device(&self, id: &DeviceId) -> Option<u32> {
+        self.of.get(&Numbered::Device(*id)).copied()
     }
 
     fn give(&mut self, what: Numbered, batch: &mut Batch) -> u32 {

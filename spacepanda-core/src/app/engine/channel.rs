@@ -205,6 +205,12 @@ impl Channel {
         }
     }
 
+    /// What the author of an envelope held had named in the control channel.
+    pub(super) fn control_at(&self, device: &DeviceId, number: u64) -> Option<&[EnvelopeId]> {
+        let (_, named) = self.control.get(device)?.range(..=number).next_back()?;
+        Some(named)
+    }
+
     /// The tips that have all of `admits` in their past: what everybody holds who came in by them.
     pub(super) fn tips_above(&self, dag: &Dag, admits: &[EnvelopeId]) -> Vec<Tip> {
         let admits: Vec<_> = admits.iter().filter_map(|id| dag.index(id)).collect();

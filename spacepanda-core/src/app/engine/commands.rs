@@ -6,7 +6,8 @@ use super::{
     input::{Call, Command, Reply},
     invite::JoinLink,
     machine::{Cx, Machine, Node, Work},
-    reads::Reads,
+    query::page_reads,
+    reads::{Loaded, Reads},
     server::Server,
     start::checked_name,
 };
@@ -17,7 +18,7 @@ use crate::{
     },
     state::{
         authority::{Capability, Genesis, Line, Operation},
-        crdt::{Draft, StructureOp, timeline},
+        crdt::{Draft, Name, StructureOp, Text, timeline},
         envelope::PayloadType,
         identity::KeyPair,
         mls::{Group, RootPayload, Settings, group_id},
@@ -34,13 +35,13 @@ pub(super) const PAGE_MAX: usize = 1_000;
 const SETTINGS: Settings = Settings { generation: 0, window_hours: 72, window_states: 16 };
 
 impl Machine {
-    pub(super) fn command_reads(&self, command: &Command) -> Reads {
+    pub(super) fn command_reads(&self, command: &Command, loaded: &Loaded) -> Reads {
         match command {
             Command::ListMessages { server, channel, before, limit } => {
                 let number = self.node.numbers.known_channel(channel);
                 let known = self.servers.get(server).is_some_and(|server| server.knows(channel));
                 match number.filter(|_| known) {
-                    Some(number) => super::query::page_reads(number, before.clone(), *limit),
+                    Some(number) => page_reads(number, before.as_ref(), *limit, loaded),
                     None => Reads::default(),
                 }
             }
@@ -124,8 +125,9 @@ impl Machine {
         let me = node.me().identity();
         let root = RootPayload { generation: SETTINGS.generation, state: group.state_id() };
         let nickname = Operation::SetNickname { target: me, name: nickname };
-        let server_name = StructureOp::set_server_name(&name).map_err(|error| internal(&error))?;
-        let channel = StructureOp::create_channel(FIRST_CHANNEL).map_err(|error| internal(&error))?;
+        let named = |name: &str| Name::new(name).map_err(|error| internal(&error));
+        let server_name = StructureOp::SetServerName { name: named(&name)? };
+        let channel = StructureOp::CreateChannel { name: named(FIRST_CHANNEL)? };
         let mut first_channel = None;
         for (payload_type, payload) in [
             (PayloadType::Authority, genesis.encode()),
@@ -178,7 +180,8 @@ impl Server {
                 format!("A server has at most {CHANNELS_MAX} channels. Nothing was changed."),
             ));
         }
-        let payload = StructureOp::create_channel(&name).map_err(|error| internal(&error))?.encode();
+        let name = Name::new(&name).map_err(|error| internal(&error))?;
+        let payload = StructureOp::CreateChannel { name }.encode();
         let made = self
             .write_control(node, PayloadType::Structure, payload, cx)
             .ok_or_else(|| not_written())?;
@@ -245,25 +248,23 @@ impl Server {
         text: String,
         cx: &mut Cx<'_>,
     ) -> Result<Reply, AppError> {
-        if text.is_empty() || text.len() > TEXT_LEN_MAX {
-            return Err(AppError::new(
-                if text.is_empty() { "message.empty" } else { "message.too_long" },
-                format!(
-                    "A message has 1 to {TEXT_LEN_MAX} bytes; this one has {}. Nothing was sent.",
-                    text.len()
-                ),
-            ));
-        }
+        let bytes = text.len();
+        let text = Text::new(text).map_err(|_| {
+            AppError::new(
+                if bytes == 0 { "message.empty" } else { "message.too_long" },
+                format!("A message has 1 to {TEXT_LEN_MAX} bytes; this one has {bytes}. Nothing was sent."),
+            )
+        })?;
         self.check_channel(&channel)?;
         self.need(node, Capability::SendMessages)?;
         let draft = Draft {
             server: self.id,
             channel,
-            id: MessageId::new(cx.chance.name()),
+            message: MessageId::new(cx.chance.name()),
             text,
             at: cx.now,
         };
-        let id = draft.id;
+        let id = draft.message;
         let number = node.next_draft;
         node.next_draft += 1;
         timeline::put_draft(&mut cx.fx.batch, number, &draft);

@@ -339,7 +339,8 @@ impl Server {
     }
 
     pub(super) fn enter_reads(&self, state: &StateId) -> Reads {
-        let commit = self.tree.path_to(state).and_then(|path| path.last().map(|step| step.envelope));
+        let path = self.tree.path_to(state);
+        let commit = path.and_then(|path| path.last().map(|step| step.envelope));
         let at = commit.and_then(|commit| self.commits.get(&commit));
         Reads {
             prefixes: vec![(MLS, rows::package_prefix(self.number))],

@@ -54,6 +54,7 @@ impl Server {
             Verdict::Keep => {
                 self.append(node, &envelope, cx);
                 if envelope.header().payload_type == PayloadType::Message {
+                    self.note_unopened(node, &envelope, cx);
                     let (server, channel) = (self.id, envelope.header().channel);
                     node.queue(Work::Open { server, channel, tip: envelope.tip() });
                 }

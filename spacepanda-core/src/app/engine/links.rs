@@ -8,11 +8,13 @@ use super::{
     input::{Act, Link},
     machine::{Cx, Machine, Node, Work},
     rows::{self, VIEW},
+    server::Server,
 };
 use crate::{
     base::{DeviceId, IdentityId, PeerId, Secret, ServerId, Timestamp, cbor},
     state::{
-        link::{Kind, Output, Role, Session},
+        identity::VerifiedCertificate,
+        link::{Kind, Me, Output, Session},
         sync::{self, SyncEngine},
     },
 };
@@ -40,8 +42,7 @@ pub(super) struct Links {
 
 struct Open {
     session: Session,
-    role: Role,
-    /// What it was dialled for.
+    /// What it was dialled for; `None` if somebody else dialled.
     dial: Option<Dial>,
 }
 
@@ -134,21 +135,24 @@ impl Machine {
             cx.fx.acts.push(Act::Close(link));
             return;
         }
-        let account = self.node.account.as_ref().expect("the first step makes the account");
-        let role = if dial.is_some() { Role::Dialler } else { Role::Dialled };
-        let proof = match &dial {
-            Some(Dial::Join(_, secret)) => Some(secret.clone()),
-            _ => None,
+        let seed = cx.chance.secret();
+        let begun = match &dial {
+            None => Session::accept(&seed).map(|session| (session, None)),
+            Some(dial) => {
+                let meeting = match dial {
+                    Dial::Join(_, secret) => Some(secret.clone()),
+                    Dial::Member(_) => None,
+                };
+                Session::dial(&seed, self.node.me().link_self(), meeting)
+                    .map(|(session, first)| (session, Some(first)))
+            }
         };
-        let (certificate, keys) = (&account.certificate, &account.device_key);
-        let (session, first) = match role {
-            Role::Dialler => Session::dial(&cx.chance.secret(), certificate, keys, proof),
-            Role::Dialled => Session::accept(&cx.chance.secret(), certificate, keys),
+        let Ok((session, first)) = begun else {
+            cx.fx.acts.push(Act::Close(link));
+            return;
         };
-        for frame in first {
-            cx.fx.acts.push(Act::Send(link, frame));
-        }
-        self.node.links.open.insert(link, Open { session, role, dial });
+        cx.fx.acts.extend(first.map(|frame| Act::Send(link, frame)));
+        self.node.links.open.insert(link, Open { session, dial });
     }
 
     pub(super) fn dial_failed(&mut self, dial: u64, cx: &mut Cx<'_>) {
@@ -172,8 +176,8 @@ impl Machine {
         for output in outputs {
             match output {
                 Output::Send(frame) => cx.fx.acts.push(Act::Send(link, frame)),
-                Output::Hello => {
-                    if !self.meet(link, cx) {
+                Output::Asks(peer) | Output::Established(peer) => {
+                    if !self.meet(link, &peer, cx) {
                         return self.drop_link(link, cx);
                     }
                 }
@@ -183,40 +187,37 @@ impl Machine {
     }
 
     /// Somebody proved which device they are: whether to talk with them.
-    fn meet(&mut self, link: Link, cx: &mut Cx<'_>) -> bool {
-        let links = &mut self.node.links;
-        let Some(open) = links.open.get_mut(&link) else { return false };
-        let Some(hello) = open.session.peer().cloned() else { return false };
-        let (peer, identity) = (hello.device(), hello.identity());
-        let me = self.node.account.as_ref().expect("the first step makes the account").device();
-        let shares = self.servers.values().any(|server| {
-            server.authority.certified(&peer) == Some(identity)
-        });
-        let invited = self.servers.values().find(|server| {
-            let secrets = server.matrix.open_invites().map(|invite| invite.meeting_secret);
-            secrets.into_iter().any(|secret| open.session.is_proof_of(&secret))
-        });
+    fn meet(&mut self, link: Link, proven: &VerifiedCertificate, cx: &mut Cx<'_>) -> bool {
+        let (peer, identity) = (proven.device(), proven.identity());
+        let account = self.node.account.as_ref().expect("the first step makes the account");
+        let me = account.device();
+        let Some(open) = self.node.links.open.get_mut(&link) else { return false };
+        let known = |server: &Server| server.authority.certified(&peer) == Some(identity);
+        let shares = self.servers.values().any(known);
+        let invited = |server: &&Server| {
+            let mut secrets = server.matrix.open_invites().map(|invite| invite.meeting_secret.clone());
+            secrets.any(|secret| open.session.knows(&secret))
+        };
         let joins = match &open.dial {
             Some(Dial::Join(server, _)) => Some(*server),
-            _ => invited.map(|server| server.id),
+            Some(Dial::Member(_)) => None,
+            None => self.servers.values().find(invited).map(|server| server.id),
         };
         if peer == me || (!shares && joins.is_none()) {
             return false;
         }
-        if open.role == Role::Dialled {
-            for frame in open.session.answer() {
-                cx.fx.acts.push(Act::Send(link, frame));
-            }
+        let dialled = open.dial.is_some();
+        if !dialled {
+            let Ok(answer) = open.session.accept_peer(&account.link_self()) else { return false };
+            cx.fx.acts.push(Act::Send(link, answer));
         }
-        let dialled_by = if open.role == Role::Dialler { me } else { peer };
-        let new = Peer { link, identity, dialled_by, joins };
-        self.welcome(peer, new, me, cx)
+        let dialled_by = if dialled { me } else { peer };
+        self.welcome(peer, Peer { link, identity, dialled_by, joins }, me, cx)
     }
 
     /// Of two links with one device the one dialled by the lower id stays; of two by the same, the newer.
     fn welcome(&mut self, peer: PeerId, new: Peer, me: DeviceId, cx: &mut Cx<'_>) -> bool {
         let lower = peer.min(me);
-        let link = new.link;
         let (identity, joins) = (new.identity, new.joins);
         if let Some(old) = self.node.links.peers.get_mut(&peer) {
             old.joins = old.joins.or(joins);
@@ -230,7 +231,6 @@ impl Machine {
         } else {
             cx.tell(Event::PeerConnected { device: peer, identity });
         }
-        debug_assert!(self.node.links.open.contains_key(&link));
         self.node.links.peers.insert(peer, new);
         self.node.links.redials.remove(&peer);
         self.node.sync.handle(sync::Event::Connected { peer }, cx.now);
@@ -289,7 +289,7 @@ impl Machine {
                     self.node.queue(Work::Enter { server, state, tree: tree.into() });
                 }
             }
-            Kind::Addresses => {
+            Kind::AddressRecords => {
                 if let Ok(Records { records }) = cbor::decode_lenient(payload) {
                     self.take_records(peer, records, cx);
                 }
@@ -332,7 +332,7 @@ impl Machine {
         let others: Vec<_> = self.node.links.peers().filter(|peer| *peer != from).collect();
         let frame = cbor::encode(&Records { records: news });
         for peer in others {
-            self.node.send(peer, Kind::Addresses, &frame, cx);
+            self.node.send(peer, Kind::AddressRecords, &frame, cx);
         }
         self.dial_members(cx);
     }
@@ -348,7 +348,7 @@ impl Machine {
         let frame = cbor::encode(&Records { records: vec![record] });
         let peers: Vec<_> = self.node.links.peers().collect();
         for peer in peers {
-            self.node.send(peer, Kind::Addresses, &frame, cx);
+            self.node.send(peer, Kind::AddressRecords, &frame, cx);
         }
         self.dial_members(cx);
     }
@@ -427,7 +427,7 @@ impl Node {
         let records: Vec<_> = self.links.book.values().cloned().collect();
         for some in records.chunks(RECORDS_MAX) {
             let frame = cbor::encode(&Records { records: some.to_vec() });
-            self.send(peer, Kind::Addresses, &frame, cx);
+            self.send(peer, Kind::AddressRecords, &frame, cx);
         }
     }
 }

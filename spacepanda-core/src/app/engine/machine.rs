@@ -220,10 +220,10 @@ impl Machine {
                 server(id).map(|s| s.enter_reads(state)).unwrap_or_default()
             }
             Work::Open { server: id, channel, tip } => {
-                server(id).map(|s| s.open_reads(channel, tip, loaded)).unwrap_or_default()
+                server(id).map(|s| s.open_reads(&self.node, channel, tip, loaded)).unwrap_or_default()
             }
             Work::EndState(id, state) => server(id).map(|s| s.end_reads(state)).unwrap_or_default(),
-            Work::Command(_, command) => self.command_reads(command),
+            Work::Command(_, command) => self.command_reads(command, loaded),
             Work::SyncLoad { reads, .. } => {
                 Reads { missing: vec![reads.clone()], ..Reads::default() }
             }

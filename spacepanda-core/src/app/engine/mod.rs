@@ -10,6 +10,7 @@ mod channel;
 mod commands;
 mod error;
 mod event;
+mod frames;
 mod input;
 mod invite;
 mod join;

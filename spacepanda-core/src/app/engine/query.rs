@@ -7,22 +7,56 @@ use super::{
     input::{ChannelSummary, Member, Reply, ServerStatus, ServerSummary, Status},
     join::Join,
     machine::{Cx, Machine, Node},
-    reads::Reads,
+    reads::{Loaded, Reads},
     server::Server,
 };
 use crate::{
     base::{ChannelId, EnvelopeId, ServerId, Tip, cbor},
     state::{
-        authority::Need,
-        crdt::timeline::{self, Content, Entry},
-        envelope::hash,
+        authority::{Capability, Need},
+        crdt::{
+            Draft, Reading,
+            timeline::{Cursor, Entries, History, Row, Turn},
+        },
+        envelope::{Origin, hash},
+        mls::Group,
     },
+    store::{Namespace, Page},
 };
 
-/// A page of a channel's timeline.
-pub(super) fn page_reads(channel: u32, before: Option<Bytes>, limit: usize) -> Reads {
-    let (namespace, page) = timeline::page(channel, before, limit.min(PAGE_MAX));
-    Reads { pages: vec![(namespace, page)], ..Reads::default() }
+/// What a page of a channel's timeline needs: one scan, or several where many share one place in time.
+pub(super) fn page_reads(
+    channel: u32,
+    before: Option<&Bytes>,
+    limit: usize,
+    loaded: &Loaded,
+) -> Reads {
+    match page(channel, before, limit, loaded) {
+        Ok(_) => Reads::default(),
+        Err(scan) => Reads { pages: vec![*scan], ..Reads::default() },
+    }
+}
+
+/// The page, or the scan that it lacks.
+fn page(
+    channel: u32,
+    before: Option<&Bytes>,
+    limit: usize,
+    loaded: &Loaded,
+) -> Result<Entries, Box<(Namespace, Page)>> {
+    let cursor = before.and_then(|bytes| Cursor::decode(bytes));
+    let mut history = History::new(channel, cursor.as_ref(), limit.clamp(1, PAGE_MAX));
+    loop {
+        let scan = history.scan();
+        let Some((_, rows)) = loaded.pages.iter().find(|(page, _)| *page == scan.1) else {
+            return Err(Box::new(scan));
+        };
+        match history.take(rows.clone()) {
+            Ok(Turn::Done(entries)) => return Ok(entries),
+            Ok(Turn::More(more)) => history = more,
+            Err(_) => return Ok(Entries::default()),
+        }
+    }
 }
 
 impl Machine {
@@ -32,7 +66,7 @@ impl Machine {
             .values()
             .map(|server| ServerSummary {
                 server: server.id,
-                name: server.structure.server_name().unwrap_or_default().to_owned(),
+                name: server.structure.server_name().unwrap_or_default(),
                 channels: server.channel_list(),
                 joined: server.join.as_ref().is_none_or(Join::is_complete),
                 member: server.is_member(&me),
@@ -70,7 +104,7 @@ impl Server {
     pub(super) fn channel_list(&self) -> Vec<ChannelSummary> {
         let channels = self.structure.channels().into_iter();
         channels
-            .map(|channel| ChannelSummary { channel: channel.id, name: channel.name.to_string() })
+            .map(|channel| ChannelSummary { channel: channel.id, name: channel.name })
             .collect()
     }
 
@@ -90,7 +124,7 @@ impl Server {
     /// A page of messages, oldest first. Each is judged by its own past as known now; what does not
     /// count is not shown. What was accepted and not sent yet stands at the end.
     pub(super) fn list_messages(
-        &mut self,
+        &self,
         node: &Node,
         channel: ChannelId,
         before: Option<Bytes>,
@@ -98,61 +132,85 @@ impl Server {
         cx: &Cx<'_>,
     ) -> Result<Reply, AppError> {
         self.check_channel(&channel)?;
-        let newest = before.is_none();
         let number = node.numbers.known_channel(&channel);
-        let asked = number.map(|number| timeline::page(number, before, limit.min(PAGE_MAX)).1);
-        let rows = cx.loaded.pages.iter().find(|(page, _)| Some(page) == asked.as_ref());
-        let page = timeline::read_page(rows.map_or(&[], |(_, rows)| rows.as_slice()), limit.min(PAGE_MAX));
-        let shown = page.entries.iter().filter(|entry| self.counts(entry));
-        let mut messages: Vec<_> = shown.map(|entry| self.message(node, channel, entry, cx)).collect();
-        if newest {
+        let found = number.map(|number| page(number, before.as_ref(), limit, cx.loaded));
+        let entries = found.and_then(Result::ok).unwrap_or_default();
+        let counting = entries.entries.iter().filter(|row| self.counts(&channel, row));
+        let mut messages: Vec<_> =
+            counting.map(|row| self.message(channel, row, cx)).collect();
+        if before.is_none() {
             let drafts = self.drafts.iter().filter(|(_, draft)| draft.channel == channel);
-            messages.extend(drafts.map(|(_, draft)| Message {
-                id: draft.id,
-                channel,
-                device: node.device(),
-                author: node.me().identity(),
-                name: self.matrix.name_of(&node.me().identity()),
-                text: Text::Known(draft.text.clone()),
-                at: Self::shown(draft.at, cx.now),
-                state: MessageState::Queued,
-            }));
-            let surplus = messages.len().saturating_sub(limit);
+            messages.extend(drafts.map(|(_, draft)| self.draft_message(node, draft, cx)));
+            let surplus = messages.len().saturating_sub(limit.clamp(1, PAGE_MAX));
             messages.drain(..surplus);
         }
-        Ok(Reply::Messages { messages, earlier: page.earlier })
+        let earlier = entries.earlier.map(|cursor| cursor.encode());
+        Ok(Reply::Messages { messages, earlier })
     }
 
-    /// Whether a message's author was entitled to it, and no removal cuts it off.
-    fn counts(&self, entry: &Entry) -> bool {
-        self.authority.counts(&timeline::origin(entry), &Need::Capability {
-            capability: crate::state::authority::Capability::SendMessages,
-            channel: None,
-            touches: Vec::new(),
-        })
+    /// Whether a message's author was entitled to it by what its past resolves to, and no removal cuts
+    /// it off.
+    fn counts(&self, channel: &ChannelId, row: &Row) -> bool {
+        let Some(past) = self
+            .channels
+            .get(channel)
+            .and_then(|held| held.control_at(&row.entry.device, row.place.number))
+        else {
+            return row.entry.counts;
+        };
+        let origin = Origin {
+            channel: *channel,
+            device: row.entry.device,
+            timestamp: row.entry.at,
+            past: past.to_vec(),
+        };
+        let tip = Tip {
+            device: row.entry.device,
+            number: row.place.number,
+            id: row.entry.envelope,
+        };
+        self.authority.counts(&origin, &tip, &post_need(*channel))
     }
 
-    fn message(&self, node: &Node, channel: ChannelId, entry: &Entry, cx: &Cx<'_>) -> Message {
-        let own = entry.device == node.device();
+    fn message(&self, channel: ChannelId, row: &Row, cx: &Cx<'_>) -> Message {
+        let entry = &row.entry;
         Message {
             id: entry.message,
             channel,
             device: entry.device,
-            author: entry.author,
-            name: self.matrix.name_of(&entry.author),
-            text: match &entry.content {
-                Content::Text(text) => Text::Known(text.clone()),
-                Content::Waiting => Text::Waiting,
-                Content::Unreadable(reason) => Text::Unreadable(reason.clone()),
+            author: entry.identity,
+            name: self.matrix.name_of(&entry.identity),
+            text: match &entry.reading {
+                Reading::Text { text } => Text::Known(text.as_str().to_owned()),
+                Reading::Waiting => Text::Waiting,
+                Reading::Unreadable { reason } => Text::Unreadable(reason.text().to_owned()),
             },
-            at: Self::shown(entry.at, cx.now),
-            state: if own { self.state_of(&channel, entry.number) } else { MessageState::Delivered },
+            at: entry.at.min(cx.now),
+            state: if entry.own {
+                self.state_of(&channel, row.place.number)
+            } else {
+                MessageState::Delivered
+            },
+        }
+    }
+
+    fn draft_message(&self, node: &Node, draft: &Draft, cx: &Cx<'_>) -> Message {
+        let author = node.me().identity();
+        Message {
+            id: draft.message,
+            channel: draft.channel,
+            device: node.device(),
+            author,
+            name: self.matrix.name_of(&author),
+            text: Text::Known(draft.text.as_str().to_owned()),
+            at: draft.at.min(cx.now),
+            state: MessageState::Queued,
         }
     }
 
     fn status(&self) -> ServerStatus {
         ServerStatus {
-            epoch: self.stand_group().map(crate::state::mls::Group::epoch),
+            epoch: self.stand_group().map(Group::epoch),
             stand: self.stand,
             head: self.head,
             members: self.matrix.members().count(),
@@ -169,9 +227,7 @@ impl Server {
             others.map(|channel| (channel.id, channel.tips_above(self.authority.dag(), &admits))).collect();
         let control: Vec<_> = self.control_channel().frontier.tips().collect();
         let matrix = self.matrix.hash();
-        let structure: Vec<Bytes> =
-            self.structure.heads().into_iter().map(|head| Bytes::copy_from_slice(&head)).collect();
-        let structure: Vec<_> = structure.iter().map(|head| head.to_vec()).collect();
+        let structure = self.structure.heads().iter().map(|head| head.to_vec()).collect();
         let bytes = cbor::encode(&Converged {
             control,
             matrix: matrix.to_vec(),
@@ -183,6 +239,16 @@ impl Server {
     }
 }
 
+/// What writing a message needs.
+fn post_need(channel: ChannelId) -> Need {
+    Need::Capability {
+        capability: Capability::SendMessages,
+        channel: Some(channel),
+        touches: Vec::new(),
+    }
+}
+
+/// What members who have converged hold alike.
 #[derive(minicbor::Encode)]
 #[cbor(array)]
 struct Converged {

@@ -17,7 +17,10 @@ use crate::{
         authority::{Authority, PermissionMatrix},
         crdt::{Draft, Structure},
         envelope::{Verified, Waiting},
-        mls::{CommitPayload, Group, tree::CommitTree},
+        mls::{
+            CommitPayload, Group,
+            tree::{Choice, CommitTree},
+        },
     },
 };
 
@@ -35,13 +38,13 @@ pub(super) struct Server {
     pub structure: Structure,
     /// Envelopes of the control channel on structure, in the order in which they were kept.
     pub structure_log: Vec<Verified>,
-    /// Per control envelope on structure that was refused or taken out.
     pub tree: CommitTree,
     pub commits: BTreeMap<EnvelopeId, CommitAt>,
     /// The nearest commit of its own log at or before each control envelope of a device's log.
     pub last_commit: BTreeMap<EnvelopeId, EnvelopeId>,
     /// Bodies of commits that are held.
     pub bodies: BTreeSet<EnvelopeId>,
+    pub choice: Option<Choice>,
     pub head: Option<StateId>,
     pub head_moved: Timestamp,
     pub stand: Option<StateId>,
@@ -91,6 +94,7 @@ impl Server {
             commits: BTreeMap::new(),
             last_commit: BTreeMap::new(),
             bodies: BTreeSet::new(),
+            choice: None,
             head: None,
             head_moved: Timestamp::ZERO,
             stand: None,

@@ -6,14 +6,14 @@ use super::{
     server::{CommitAt, Server},
 };
 use crate::{
-    base::{DeviceId, EnvelopeId, IdentityId, StateId, cbor},
+    base::{DeviceId, EnvelopeId, IdentityId, StateId},
     state::{
-        authority::{Seniority, authorize},
-        crdt::StructureOp,
+        authority::authorize,
+        crdt::{Structure, StructureOp},
         envelope::{PayloadType, Verified, plain},
         mls::{
             CommitPayload, RootPayload, VotePayload,
-            tree::{Commit, Root, View, Vote},
+            tree::{Addition, Commit, Root, View, Vote},
         },
     },
 };
@@ -50,7 +50,7 @@ impl Server {
 
     fn take_in_root(&mut self, envelope: &Verified) {
         let header = envelope.header();
-        let Ok(payload) = cbor::decode::<RootPayload>(&header.payload) else { return };
+        let Ok(payload) = RootPayload::decode(&header.payload) else { return };
         let Some(author) = self.authority.certified(&header.sender) else { return };
         // The first generation's root is the founder's, right after the genesis.
         let founded = payload.generation == 0
@@ -74,8 +74,9 @@ impl Server {
         let adds: Option<Vec<_>> = payload
             .adds
             .iter()
-            .map(|(device, package)| {
-                Some((*device, self.authority.certified(device)?, *package))
+            .map(|added| {
+                let (device, package) = (added.device, added.package);
+                Some(Addition { device, identity: self.authority.certified(&device)?, package })
             })
             .collect();
         // Whoever is added without a certificate in the past is added by a commit that no policy
@@ -96,7 +97,7 @@ impl Server {
 
     fn take_in_vote(&mut self, envelope: &Verified) {
         let header = envelope.header();
-        let Ok(payload) = cbor::decode::<VotePayload>(&header.payload) else { return };
+        let Ok(payload) = VotePayload::decode(&header.payload) else { return };
         let Some(identity) = self.authority.certified(&header.sender) else { return };
         self.tree.add_vote(Vote { envelope: envelope.id(), identity, state: payload.state });
     }
@@ -147,7 +148,7 @@ impl Server {
         let recount = self.authority.settle();
         let before = std::mem::replace(&mut self.matrix, self.authority.now());
         if recount.touches_content() {
-            self.structure = crate::state::crdt::Structure::new();
+            self.structure = Structure::new();
             for envelope in self.structure_log.clone() {
                 self.apply_structure(&envelope);
             }
@@ -186,29 +187,33 @@ impl Server {
 
     /// Walks the tree again: the head, a vote where it is due, and the stand (COMMIT-TREE 4 to 7).
     fn choose(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        let head = self.tree.choose(&self.view()).map(|choice| choice.head);
+        self.vote(node, cx);
+        self.choice = self.tree.choose(&self.view());
+        let head = self.choice.as_ref().map(|choice| choice.head);
         if head != self.head {
             self.head = head;
             self.head_moved = cx.now;
             self.reconcile_at = None;
         }
         let Some(head) = head else { return };
-        let me = node.me().identity();
-        let vote = self.stand.and_then(|stand| self.tree.vote_due(&self.view(), &me, &stand));
-        if let Some(state) = vote.filter(|_| self.is_member(&me)) {
-            let payload = cbor::encode(&VotePayload { state });
-            self.write_control(node, PayloadType::Vote, payload, cx);
-        }
         let kept = |state: &StateId| self.kept.contains_key(state);
-        let stand = self.tree.stand(&self.view(), &kept);
+        let stand = self.tree.stand(&self.view(), &kept).map(|choice| choice.head);
         if let Some(stand) = stand.filter(|stand| Some(*stand) != self.stand) {
             node.queue(Work::StandOn(self.id, stand));
         }
-        if self.kept.contains_key(&head) {
-            return;
-        }
-        if !self.kept.is_empty() {
+        if !self.kept.contains_key(&head) && !self.kept.is_empty() {
             node.queue(Work::Reach(self.id, head));
+        }
+    }
+
+    /// Votes for the head that was chosen last, before choosing anew, where that is due.
+    fn vote(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        let me = node.me().identity();
+        let Some((stand, chosen)) = self.stand.zip(self.choice.as_ref()) else { return };
+        let due = self.tree.vote_due(&self.view(), &me, &stand, chosen);
+        if let Some(state) = due.filter(|_| self.is_member(&me)) {
+            let payload = VotePayload { state }.encode();
+            self.write_control(node, PayloadType::Vote, payload, cx);
         }
     }
 
@@ -218,7 +223,7 @@ impl Server {
 
     /// The leaves of a state, by its headers.
     pub(super) fn roster(&self, state: &StateId) -> BTreeMap<DeviceId, IdentityId> {
-        self.tree.devices(state)
+        self.tree.roster(state).unwrap_or_default()
     }
 }
 
@@ -228,19 +233,17 @@ pub(super) struct TreeView<'a> {
 }
 
 impl View for TreeView<'_> {
-    type Seniority = Seniority;
-
     fn counts(&self, envelope: &EnvelopeId) -> bool {
         self.server.authority.supports(envelope)
     }
 
-    fn seniority(&self, identity: &IdentityId) -> Seniority {
+    fn seniority(&self, identity: &IdentityId) -> u64 {
         self.server.matrix.seniority(identity)
     }
 
-    fn standing(&self, root: &EnvelopeId) -> u64 {
-        let _ = root;
-        0
+    /// Roots that nobody was entitled to are not added; the first generation has one.
+    fn standing(&self, _: &Root) -> Option<u64> {
+        Some(0)
     }
 
     fn is_out(&self, identity: &IdentityId) -> bool {
@@ -249,5 +252,12 @@ impl View for TreeView<'_> {
 
     fn body_held(&self, commit: &EnvelopeId) -> bool {
         self.server.bodies.contains(commit)
+    }
+
+    fn knows(&self, envelope: &EnvelopeId, earlier: &EnvelopeId) -> bool {
+        let dag = self.server.authority.dag();
+        dag.index(earlier)
+            .zip(dag.index(envelope))
+            .is_some_and(|(earlier, envelope)| dag.is_before(earlier, envelope))
     }
 }

@@ -1,5 +1,4 @@
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     machine::{Cx, Node, Work},
@@ -11,8 +10,11 @@ use crate::{
     base::{DeviceId, EnvelopeId, StateId, Timestamp, limits::ADDITIONS_PER_COMMIT_MAX},
     state::{
         authority::authorize,
-        envelope::{Envelope, Origin, PayloadType, Verified},
-        mls::{Change, Group, Merged, MlsError, Parents, tree::Window},
+        envelope::{Envelope, Header, Origin, PayloadType, Verified},
+        mls::{
+            Change, Group, Merged, MlsError, Parents,
+            tree::{self, Window},
+        },
         sync::{Event, SyncEngine},
     },
 };
@@ -33,8 +35,7 @@ impl Server {
     /// The first commit on the path to `state` whose child is not kept.
     fn next_commit(&self, state: &StateId) -> Option<NextCommit> {
         let path = self.tree.path_to(state)?;
-        let last_kept = path.iter().rposition(|step| self.kept.contains_key(&step.child));
-        let next = match last_kept {
+        let next = match path.iter().rposition(|step| self.kept.contains_key(&step.child)) {
             Some(at) => path.get(at + 1)?,
             None => path.first().filter(|step| self.kept.contains_key(&step.parent))?,
         };
@@ -72,7 +73,7 @@ impl Server {
             // One's own commit cannot be processed again, so its child was kept or its window passed.
             Err(MlsError::Own | MlsError::Inactive | MlsError::Storage) => {}
             Err(_) => {
-                self.tree.mark_invalid(&commit);
+                self.tree.mark_invalid(commit);
                 node.settle(self.id);
             }
         }
@@ -252,7 +253,7 @@ impl Server {
         &self,
         node: &Node,
         change: &Change,
-        header: &crate::state::envelope::Header,
+        header: &Header,
         cx: &mut Cx<'_>,
     ) -> Option<Merged> {
         let group = self.stand_group()?;
@@ -278,14 +279,29 @@ impl Server {
     /// Lets go of states whose window has passed (COMMIT-TREE 13).
     pub(super) fn window(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         self.window_at = None;
-        let Some(group) = self.stand_group() else { return };
-        let window = Window::of(group.settings().window_hours, group.settings().window_states);
-        let kept = self.kept.iter().map(|(id, kept)| (*id, kept.number, kept.row.left, kept.row.bytes));
-        let ended = window.ended(kept, self.stand, self.head, self.caught_up_at, cx.now);
-        for state in ended.now {
+        let Some((group, stand)) = self.stand_group().zip(self.stand) else { return };
+        let settings = group.settings();
+        let window = Window {
+            hours: settings.window_hours.into(),
+            states: settings.window_states.into(),
+        };
+        let kept: Vec<_> = self
+            .kept
+            .values()
+            .map(|kept| tree::Kept {
+                state: kept.row.state,
+                left_at: kept.row.left,
+                bytes: kept.row.bytes,
+            })
+            .collect();
+        let ended = window.ends(&kept, &stand, self.caught_up_at, cx.now);
+        // The head is about to be stood on.
+        for state in ended.into_iter().filter(|state| Some(*state) != self.head) {
             node.queue(Work::EndState(self.id, state));
         }
-        self.window_at = ended.next;
+        let hours = Duration::from_secs(u64::from(window.hours) * 3_600);
+        let until = |kept: tree::Kept| kept.left_at.map(|left| left.saturating_add(hours));
+        self.window_at = kept.into_iter().filter_map(until).filter(|until| *until > cx.now).min();
     }
 
     pub(super) fn end_reads(&self, state: &StateId) -> Reads {

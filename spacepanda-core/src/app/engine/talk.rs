@@ -6,16 +6,17 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{ChannelId, MessageId, StateId, Timestamp, Tip, cbor},
+    base::{ChannelId, MessageId, StateId, Tip, cbor},
     state::{
         authority::authorize,
         crdt::{
-            Post,
-            timeline::{self, Content, Entry},
+            Content, Draft, Entry, Reading, Reason, decode_post,
+            timeline::{self, Place, Rows, Step},
         },
         envelope::{Envelope, PayloadType, Verified},
         mls::{MessagePayload, MlsError},
     },
+    store::Batch,
 };
 
 impl Server {
@@ -33,7 +34,7 @@ impl Server {
                 self.drafts.push_front((number, draft));
                 return;
             }
-            cx.fx.batch.delete(timeline::DRAFTS, number.to_be_bytes().to_vec());
+            timeline::remove_draft(&mut cx.fx.batch, number);
         }
     }
 
@@ -41,24 +42,25 @@ impl Server {
     fn encrypt(
         &mut self,
         node: &mut Node,
-        draft: &crate::state::crdt::Draft,
+        draft: &Draft,
         cx: &mut Cx<'_>,
     ) -> Option<()> {
         let stand = self.stand?;
-        let content = Post::encode_text(&draft.text);
+        let content = Content::Text { text: draft.text.clone() }.encode();
         let mut header = self.next_header(node, draft.channel, PayloadType::Message, cx)?;
         let seed = cx.chance.secret();
         let signer = node.me().device_key.clone();
         let group = self.groups.get_mut(&stand)?;
-        let sealed = group.encrypt(&signer, &draft.channel, &content, draft.id, &seed).ok()?;
+        let sealed = group.encrypt(&signer, &draft.channel, &content, draft.message, &seed).ok()?;
         header.payload = sealed.payload.encode();
         let envelope = self.write(node, header, Some(sealed.body), cx).ok()?;
         self.save_group(&stand, cx);
-        self.put_entry(node, &envelope, draft.id, Content::Text(draft.text.clone()), cx);
+        let reading = Reading::Text { text: draft.text.clone() };
+        self.put_own(node, &envelope, draft.message, reading, cx);
         let channel = self.channels.get_mut(&draft.channel)?;
-        channel.undelivered.insert(envelope.tip().number, draft.id);
+        channel.undelivered.insert(envelope.tip().number, draft.message);
         let key = rows::undelivered_key(channel.number, envelope.tip().number);
-        cx.fx.batch.put(VIEW, key, draft.id.as_bytes().to_vec());
+        cx.fx.batch.put(VIEW, key, draft.message.as_bytes().to_vec());
         if node.links.peers().any(|peer| self.shares.get(&peer).is_some_and(|shared| shared.contains_key(&draft.channel))) {
             self.note_sent(draft.channel, envelope.tip().number, cx);
         }
@@ -87,28 +89,32 @@ impl Server {
         rows::unopened_key(self.number, channel, device, tip)
     }
 
-    /// The message, and the rows of its state.
-    pub(super) fn open_reads(&self, channel: &ChannelId, tip: &Tip, loaded: &Loaded) -> Reads {
+    /// The message, the rows of its state, and those of its place in the timeline.
+    pub(super) fn open_reads(
+        &self,
+        node: &Node,
+        channel: &ChannelId,
+        tip: &Tip,
+        loaded: &Loaded,
+    ) -> Reads {
         let mut reads = Reads { entries: vec![(*channel, *tip)], ..Reads::default() };
-        let state = loaded
-            .entry(channel, tip)
-            .and_then(|entry| Envelope::decode(&entry.bytes).ok())
-            .and_then(|envelope| MessagePayload::decode(&envelope.header().payload).ok())
-            .map(|payload| payload.state);
-        if let Some(state) = state {
-            reads.prefixes.extend(self.group_reads(&state).prefixes);
+        let Some((envelope, payload)) = message(loaded, channel, tip) else { return reads };
+        reads.prefixes.extend(self.group_reads(&payload.state).prefixes);
+        let draft = self.entry(node, &envelope, payload.id, Reading::Waiting, false);
+        if let Some((place, entry)) = draft {
+            let put = timeline::put(&mut Batch::new(), &loaded.rows, &place, entry);
+            if let Ok(Step::Load(rows)) = put {
+                reads.rows.extend(rows);
+            }
         }
         reads
     }
 
     /// Opens a message in the state that it names. One batch: ratchet, text or the reason it has none.
     pub(super) fn open(&mut self, node: &mut Node, channel: ChannelId, tip: Tip, cx: &mut Cx<'_>) {
-        let entry = cx.loaded.entry(&channel, &tip);
-        let envelope = entry.and_then(|entry| Envelope::decode(&entry.bytes).ok()?.trust().ok());
-        let Some(envelope) = envelope else { return };
-        let Ok(payload) = MessagePayload::decode(&envelope.header().payload) else { return };
-        let waits = self.unopened.get(&payload.state).is_some_and(|of| of.contains(&(channel, tip)));
-        if !waits {
+        let Some((envelope, payload)) = message(cx.loaded, &channel, &tip) else { return };
+        let of_state = self.unopened.get(&payload.state);
+        if !of_state.is_some_and(|of| of.contains(&(channel, tip))) {
             return;
         }
         if !self.bring_group(&payload.state, cx.loaded) {
@@ -119,26 +125,28 @@ impl Server {
         let group = self.groups.get_mut(&payload.state).expect("it was just brought");
         let opened = group.decrypt(&envelope, &seed);
         self.save_group(&payload.state, cx);
-        let post = opened
-            .map_err(|error| reason(&error))
-            .and_then(|opened| {
-                opened
-                    .decode(|plain| Post::decode(channel, &plain.content))
-                    .map_err(|_| "it was written by a newer version".to_owned())
-            });
         self.done_opening(node, &envelope, payload.state, cx);
-        let content = match post {
+        let post = opened.map_err(|error| reason(&error)).and_then(|opened| {
+            opened
+                .decode(|plain| decode_post(channel, payload.id, &plain.content))
+                .map_err(Reason::from)
+        });
+        let (reading, counts) = match post {
+            Err(reason) => (Reading::Unreadable { reason }, true),
             Ok(opened) => {
-                let text = opened.content().text().to_owned();
-                if let Ok(authorized) = authorize(&self.authority, opened) {
-                    let _ = authorized;
-                    self.tell_message(&envelope, payload.id, text.clone(), cx);
-                }
-                Content::Text(text)
+                let Content::Text { text } = opened.content().content.clone();
+                let authorized = authorize(&self.authority, opened);
+                (Reading::Text { text }, authorized.is_ok())
             }
-            Err(reason) => Content::Unreadable(reason),
         };
-        self.put_entry(node, &envelope, payload.id, content, cx);
+        let text = match &reading {
+            Reading::Text { text } if counts => Some(text.as_str().to_owned()),
+            _ => None,
+        };
+        let first = self.put_entry(node, &envelope, payload.id, reading, counts, cx);
+        if let Some(text) = text.filter(|_| first) {
+            self.tell_message(&envelope, payload.id, text, cx);
+        }
     }
 
     fn done_opening(
@@ -167,59 +175,95 @@ impl Server {
         payload: &MessagePayload,
         cx: &mut Cx<'_>,
     ) {
-        let content = match self.never_reached(&payload.state) {
+        let reading = match self.never_reached(&payload.state) {
             Some(reason) => {
                 self.done_opening(node, envelope, payload.state, cx);
-                Content::Unreadable(reason.to_owned())
+                Reading::Unreadable { reason }
             }
             None => {
-                if self.tree.contains(&payload.state) {
+                if self.tree.path_to(&payload.state).is_some() {
                     node.queue(Work::Reach(self.id, payload.state));
                 }
-                Content::Waiting
+                Reading::Waiting
             }
         };
-        self.put_entry(node, envelope, payload.id, content, cx);
+        self.put_entry(node, envelope, payload.id, reading, true, cx);
     }
 
     /// Why a state that is not kept will never be, if that is known.
-    fn never_reached(&self, state: &StateId) -> Option<&'static str> {
-        let stand = self.stand?;
-        let stand_path = self.tree.path_to(&stand)?;
-        let behind = stand_path.iter().any(|step| step.parent == *state);
-        if !behind {
-            return None;
-        }
-        let first = stand_path.iter().position(|step| self.kept.contains_key(&step.child));
-        let at = stand_path.iter().position(|step| step.parent == *state)?;
-        let before_me = self.join.is_some() && first.is_some_and(|first| at <= first);
-        Some(if before_me { "before you were in" } else { "its keys have been let go of" })
+    fn never_reached(&self, state: &StateId) -> Option<Reason> {
+        let path = self.tree.path_to(&self.stand?)?;
+        let at = path.iter().position(|commit| commit.parent == *state)?;
+        let first_kept = path.iter().position(|commit| self.kept.contains_key(&commit.child))?;
+        let before_me = self.join.is_some() && at <= first_kept;
+        Some(if before_me { Reason::BeforeYouWereIn } else { Reason::KeysGone })
     }
 
-    fn put_entry(
-        &mut self,
-        node: &mut Node,
+    /// The entry of a message, and its place; `None` while channel or device have no number.
+    fn entry(
+        &self,
+        node: &Node,
         envelope: &Verified,
-        id: MessageId,
-        content: Content,
-        cx: &mut Cx<'_>,
-    ) {
+        message: MessageId,
+        reading: Reading,
+        counts: bool,
+    ) -> Option<(Place, Entry)> {
         let header = envelope.header();
-        let Some(author) = self.authority.certified(&header.sender) else { return };
-        let channel = node.numbers.channel(header.channel, &mut cx.fx.batch);
-        let device = node.numbers.device(header.sender, &mut cx.fx.batch);
+        let place = Place {
+            channel: node.numbers.known_channel(&header.channel)?,
+            order: header.order,
+            device: node.numbers.known_device(&header.sender)?,
+            number: header.sequence,
+        };
+        let identity = self.authority.certified(&header.sender)?;
         let entry = Entry {
             envelope: envelope.id(),
-            message: id,
+            message,
             device: header.sender,
-            number: header.sequence,
-            author,
-            order: header.order,
+            identity,
+            reading,
             at: header.timestamp,
-            past: header.control_past(),
-            content,
+            counts,
+            own: identity == node.me().identity(),
+            first: true,
         };
-        timeline::put(&mut cx.fx.batch, channel, device, &entry);
+        Some((place, entry))
+    }
+
+    /// Keeps a message's entry; says whether its name is its own.
+    fn put_entry(
+        &self,
+        node: &Node,
+        envelope: &Verified,
+        id: MessageId,
+        reading: Reading,
+        counts: bool,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        let Some((place, entry)) = self.entry(node, envelope, id, reading, counts) else {
+            return false;
+        };
+        let put = timeline::put(&mut cx.fx.batch, &cx.loaded.rows, &place, entry);
+        matches!(put, Ok(Step::Done(entry)) if entry.first)
+    }
+
+    /// Keeps the entry of a message of one's own: place and name are new.
+    fn put_own(
+        &self,
+        node: &Node,
+        envelope: &Verified,
+        id: MessageId,
+        reading: Reading,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some((place, entry)) = self.entry(node, envelope, id, reading, true) else { return };
+        let name = timeline::name_key(place.channel, place.device, &id);
+        let none = Rows::from([
+            ((timeline::TIMELINE, timeline::row_key(&place)), None),
+            ((timeline::NAMES, name), None),
+        ]);
+        let put = timeline::put(&mut cx.fx.batch, &none, &place, entry);
+        debug_assert!(matches!(put, Ok(Step::Done(_))), "nothing stands at a new place");
     }
 
     fn tell_message(&self, envelope: &Verified, id: MessageId, text: String, cx: &mut Cx<'_>) {
@@ -296,17 +340,21 @@ impl Server {
             _ => MessageState::Queued,
         }
     }
-
-    /// The time shown for something written at `at`.
-    pub(super) fn shown(at: Timestamp, now: Timestamp) -> Timestamp {
-        at.min(now)
-    }
 }
 
-fn reason(error: &MlsError) -> String {
+/// A message as it is kept in the log.
+fn message(loaded: &Loaded, channel: &ChannelId, tip: &Tip) -> Option<(Verified, MessagePayload)> {
+    let entry = loaded.entry(channel, tip)?;
+    let envelope = Envelope::decode(&entry.bytes).and_then(Envelope::trust).ok()?;
+    let payload = MessagePayload::decode(&envelope.header().payload).ok()?;
+    Some((envelope, payload))
+}
+
+fn reason(error: &MlsError) -> Reason {
     match error {
-        MlsError::NoBody => "its text is not held here".to_owned(),
-        MlsError::TooOld | MlsError::Used => "its key was used or let go of".to_owned(),
-        other => other.to_string(),
+        MlsError::TooOld | MlsError::Used => Reason::KeysGone,
+        MlsError::Commitment => Reason::Commitment,
+        MlsError::WrongSender => Reason::OtherSender,
+        _ => Reason::Malformed,
     }
 }

@@ -4,9 +4,12 @@
 //! reads anything itself: rows are named by the caller, loaded, and handed in.
 
 pub mod structure;
-
+pub mod timeline;
 mod variant;
 
 pub use structure::{
     Channel, Name, NameError, OpError, Structure, StructureError, StructureEvent, StructureOp,
+};
+pub use timeline::{
+    Content, Draft, Entry, Post, PostError, Reading, Reason, RowError, Text, TextError, decode_post,
 };

@@ -242,7 +242,7 @@ fn shuffled(rng: &mut ChaCha8Rng, ops: &[Made]) -> Vec<Made> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn any_order_of_delivery_gives_the_same_state_and_heads(
