@@ -28,3 +28,11 @@ fn the_source_keeps_the_law() {
     let broken = written_law().broken_by(&source);
     assert!(broken.is_empty(), "the law of ARCHITECTURE.md is broken:\n{}", broken.join("\n"));
 }
+
+#[test]
+fn every_room_of_the_law_stands_in_the_source() {
+    let source = Source::read(Path::new(SOURCE)).expect("the core's source can be read");
+    let law = written_law();
+    let absent: Vec<_> = law.rooms().filter(|room| !source.has_module(room)).collect();
+    assert!(absent.is_empty(), "ARCHITECTURE.md names rooms that do not exist: {absent:?}");
+}

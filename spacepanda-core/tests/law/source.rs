@@ -65,6 +65,11 @@ impl Source {
         source
     }
 
+    /// Whether there is a module of this name, such as `state::mls`.
+    pub(crate) fn has_module(&self, name: &str) -> bool {
+        self.contains(&name.split("::").map(str::to_owned).collect::<Vec<_>>())
+    }
+
     /// Whether there is a module at this way from the root.
     pub(crate) fn contains(&self, module: &[String]) -> bool {
         self.modules.contains(module)
