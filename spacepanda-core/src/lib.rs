@@ -4,6 +4,8 @@
 //! [`registry`]): what a backend crate depends on. The feature `engine` brings the state code.
 //! `ARCHITECTURE.md` in the repository says which module may import which.
 
+#[cfg(feature = "engine")]
+pub mod app;
 pub mod base;
 pub mod registry;
 #[cfg(feature = "engine")]

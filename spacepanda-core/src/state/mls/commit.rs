@@ -1,9 +1,13 @@
-use openmls::prelude::{LeafNodeIndex, tls_codec::Serialize};
+use std::collections::BTreeMap;
+
+use openmls::prelude::{
+    CommitMessageBundle, KeyPackage, LeafNodeIndex, MlsGroup, tls_codec::Serialize,
+};
 use openmls_traits::OpenMlsProvider;
 
 use super::{
     Addition, CommitBody, CommitPayload, Group, MlsError, commit_aad,
-    crypto::LeafSigner,
+    crypto::{LeafSigner, SeededCrypto},
     facts,
     overlay::{Overlay, Step},
     package::validate,
@@ -85,34 +89,16 @@ impl Group {
         let mut group = self.copy()?;
         let Group { mls, overlay, .. } = &mut group;
         let step = Step::new(overlay, seed, "build");
-        let mut packages = change
-            .adds
-            .iter()
-            .take(ADDITIONS_PER_COMMIT_MAX + 1)
-            .map(|bytes| validate(bytes, step.crypto()))
-            .collect::<Result<Vec<_>, _>>()?;
-        packages.sort_by_key(|(_, facts)| facts.certificate.device());
-        let adds: Vec<_> = packages
-            .iter()
-            .map(|(_, facts)| Addition {
-                device: facts.certificate.device(),
-                package: facts.reference,
-            })
-            .collect();
-        let mut removes = change.removes.clone();
-        removes.sort_unstable();
-        if adds.len() > ADDITIONS_PER_COMMIT_MAX
-            || !adds.is_sorted_by(|a, b| a.device < b.device)
-            || !removes.is_sorted_by(|a, b| a < b)
-        {
-            return Err(MlsError::List);
-        }
+        let (packages, adds) = checked_packages(&change.adds, step.crypto())?;
+        let removes = sorted(&change.removes)?;
         let indices = self.indices_of(&removes)?;
+        // Directly before the commit: OpenMLS keeps the data of a failed attempt and forgets them
+        // after a successful one.
         mls.set_aad(commit_aad(&self.state_id(), &adds, &removes, parents).to_vec());
         let bundle = mls
             .commit_builder()
             .propose_removals(indices)
-            .propose_adds(packages.into_iter().map(|(package, _)| package))
+            .propose_adds(packages)
             .load_psks(step.storage())
             .map_err(MlsError::library)?
             .create_group_info(false)
@@ -123,19 +109,14 @@ impl Group {
             .map_err(MlsError::library)?;
         let staged = mls.pending_commit().ok_or(MlsError::Malformed("commit"))?;
         let facts = facts::of_commit(mls, device, self.version(), staged);
-        let (commit, welcome, _) = bundle.into_messages();
-        let welcome = welcome.map(|welcome| welcome.tls_serialize_detached()).transpose();
-        let body = CommitBody {
-            commit: commit.tls_serialize_detached().map_err(MlsError::library)?,
-            welcome: welcome.map_err(MlsError::library)?,
-        };
+        let body = body_of(bundle)?;
         let (parent, seed) = (self.state_id(), seed.clone());
         Ok(Built { facts, group, parent, adds, removes, body, seed })
     }
 
     /// The leaves of `devices`, in their order.
     fn indices_of(&self, devices: &[DeviceId]) -> Result<Vec<LeafNodeIndex>, MlsError> {
-        let leaves: std::collections::BTreeMap<_, _> =
+        let leaves: BTreeMap<_, _> =
             self.mls.members().map(|leaf| (leaf.signature_key, leaf.index)).collect();
         devices
             .iter()
@@ -145,6 +126,42 @@ impl Group {
             })
             .collect()
     }
+}
+
+/// Validates key packages; both lists ascend by device.
+fn checked_packages(
+    packages: &[Vec<u8>],
+    crypto: &SeededCrypto,
+) -> Result<(Vec<KeyPackage>, Vec<Addition>), MlsError> {
+    if packages.len() > ADDITIONS_PER_COMMIT_MAX {
+        return Err(MlsError::List);
+    }
+    let packages = packages.iter().map(|bytes| {
+        let (package, facts) = validate(bytes, crypto)?;
+        let device = facts.certificate.device();
+        Ok((Addition { device, package: facts.reference }, package))
+    });
+    let mut packages = packages.collect::<Result<Vec<_>, MlsError>>()?;
+    packages.sort_by_key(|(addition, _)| *addition);
+    if !packages.is_sorted_by(|(a, _), (b, _)| a.device < b.device) {
+        return Err(MlsError::List);
+    }
+    Ok(packages.into_iter().map(|(addition, package)| (package, addition)).unzip())
+}
+
+fn sorted(devices: &[DeviceId]) -> Result<Vec<DeviceId>, MlsError> {
+    let mut devices = devices.to_vec();
+    devices.sort_unstable();
+    if devices.is_sorted_by(|a, b| a < b) { Ok(devices) } else { Err(MlsError::List) }
+}
+
+fn body_of(bundle: CommitMessageBundle) -> Result<CommitBody, MlsError> {
+    let (commit, welcome, _) = bundle.into_messages();
+    let welcome = welcome.map(|welcome| welcome.tls_serialize_detached()).transpose();
+    Ok(CommitBody {
+        commit: commit.tls_serialize_detached().map_err(MlsError::library)?,
+        welcome: welcome.map_err(MlsError::library)?,
+    })
 }
 
 impl Built {
@@ -184,7 +201,7 @@ impl Group {
     pub(super) fn merged(
         self,
         seed: &Secret<32>,
-        merge: impl FnOnce(&mut openmls::prelude::MlsGroup, &Step<'_>) -> Result<(), MlsError>,
+        merge: impl FnOnce(&mut MlsGroup, &Step<'_>) -> Result<(), MlsError>,
     ) -> Result<Self, MlsError> {
         let Self { mut mls, overlay, .. } = self;
         merge(&mut mls, &Step::new(&overlay, seed, "merge"))?;

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use bytes::Bytes;
 use openmls::prelude::{GroupId, MlsGroup, tls_codec::Serialize};
 use sha2::{Digest, Sha256};
 
@@ -26,9 +27,22 @@ const ID_ROW: &[u8] = b"id";
 pub struct Group {
     pub(super) mls: MlsGroup,
     pub(super) overlay: Overlay,
+    pub(super) unwritten: Unwritten,
     state_id: StateId,
     settings: Settings,
     version: u16,
+}
+
+/// What happened since OpenMLS's message secrets were last written to their row.
+#[derive(Default)]
+pub(super) enum Unwritten {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// These bodies were opened. Opening them again from the row leads to what is in memory.
+    Opened(Vec<Bytes>),
+    /// Messages were encrypted, which cannot be done again.
+    Encrypted,
 }
 
 impl Group {
@@ -67,7 +81,8 @@ impl Group {
 
     /// The same state in a scope of its own, in which its child will be made.
     pub(super) fn copy(&self) -> Result<Self, MlsError> {
-        Self::load_from(Overlay::new_scope(self.rows()))
+        // What messages did to the secrets since is not needed: the child has its own.
+        Self::load_from(Overlay::new_scope(self.overlay.rows()))
     }
 
     fn load_from(overlay: Overlay) -> Result<Self, MlsError> {
@@ -83,23 +98,27 @@ impl Group {
             overlay.put(ID_ROW.to_vec(), mls.group_id().to_vec().into());
         }
         let (settings, version) = Settings::read(mls.public_group().group_context())?;
-        Ok(Self { state_id: state_id(&mls)?, mls, overlay, settings, version })
-    }
-
-    /// Takes OpenMLS's group from the rows again, after a step of it failed.
-    pub(super) fn reload(&mut self) -> Result<(), MlsError> {
-        self.mls = MlsGroup::load(&self.overlay, self.mls.group_id())?.ok_or(MlsError::Storage)?;
-        Ok(())
+        let (state_id, unwritten) = (state_id(&mls)?, Unwritten::Nothing);
+        Ok(Self { mls, overlay, unwritten, state_id, settings, version })
     }
 
     /// All its rows: what is kept of a new state.
-    pub fn rows(&self) -> Rows {
-        self.overlay.rows()
+    ///
+    /// # Errors
+    /// [`MlsError::Storage`] if OpenMLS's secrets cannot be written to their row.
+    pub fn rows(&mut self) -> Result<Rows, MlsError> {
+        self.write_secrets()?;
+        Ok(self.overlay.rows())
     }
 
     /// What changed since this was last called, or since it was loaded; for a new state, all rows.
-    pub fn take_changes(&mut self) -> Vec<RowChange> {
-        self.overlay.take_changes()
+    /// One call for many messages costs little more than one for each.
+    ///
+    /// # Errors
+    /// [`MlsError::Storage`] if OpenMLS's secrets cannot be written to their row.
+    pub fn take_changes(&mut self) -> Result<Vec<RowChange>, MlsError> {
+        self.write_secrets()?;
+        Ok(self.overlay.take_changes())
     }
 
     /// The state's id, computed from its context and confirmation tag.

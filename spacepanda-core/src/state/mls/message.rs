@@ -1,11 +1,11 @@
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use bytes::Bytes;
 use openmls::{
     framing::errors::MessageDecryptionError,
     prelude::{
-        MlsMessageBodyIn, MlsMessageIn, ProcessMessageError, ProcessedMessageContent,
-        ProtocolMessage, Sender, ValidationError,
+        MlsGroup, MlsMessageBodyIn, MlsMessageIn, PastEpochDeletion, ProcessMessageError,
+        ProcessedMessageContent, ProtocolMessage, Sender, ValidationError,
         tls_codec::{Deserialize, Serialize},
     },
 };
@@ -15,6 +15,7 @@ use super::{
     Group, MessagePayload, MlsError,
     crypto::LeafSigner,
     facts,
+    group::Unwritten,
     overlay::{RowError, Step},
     payload::{Sealed, message_aad},
 };
@@ -25,6 +26,9 @@ use crate::{
         identity::KeyPair,
     },
 };
+
+/// How many messages are opened before the secrets are written to their row in any case.
+const OPENED_UNWRITTEN_MAX: usize = 64;
 
 /// A message as its envelope carries it. Its `Debug` shows no salt, by which its content could be guessed.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,7 +75,7 @@ impl Group {
     ///
     /// # Errors
     /// [`MlsError::WrongSender`] or [`MlsError::Inactive`] if this device is not `signer` or no member.
-    /// The state is then as before.
+    /// No key is used twice after any error.
     pub fn encrypt(
         &mut self,
         signer: &KeyPair,
@@ -81,20 +85,20 @@ impl Group {
         seed: &Secret<32>,
     ) -> Result<Encrypted, MlsError> {
         self.check_signer(signer)?;
-        self.whole(|group| {
-            let step = Step::new(&group.overlay, seed, "encrypt");
-            let salt = step.rand().random_array().map_err(MlsError::library)?;
-            let sealed = cbor::encode(&Sealed { salt, content: content.to_vec() });
-            group.mls.set_aad(message_aad(channel));
-            let message = group
-                .mls
-                .create_message(&step, &LeafSigner(signer), &sealed)
-                .map_err(MlsError::library)?;
-            let body = message.tls_serialize_detached().map_err(MlsError::library)?.into();
-            let commitment = commitment(&salt, content);
-            let payload = MessagePayload { id, state: group.state_id(), commitment };
-            Ok(Encrypted { payload, body, salt })
-        })
+        let step = Step::new(&self.overlay, seed, "encrypt");
+        let salt = step.rand().random_array().map_err(MlsError::library)?;
+        let sealed = cbor::encode(&Sealed { salt, content: content.to_vec() });
+        self.mls.set_aad(message_aad(channel));
+        self.overlay.defer();
+        let message = self.mls.create_message(&step, &LeafSigner(signer), &sealed);
+        if self.overlay.stop_deferring() {
+            self.unwritten = Unwritten::Encrypted;
+        }
+        let message = message.map_err(MlsError::library)?;
+        let body = message.tls_serialize_detached().map_err(MlsError::library)?.into();
+        let payload =
+            MessagePayload { id, state: self.state_id(), commitment: commitment(&salt, content) };
+        Ok(Encrypted { payload, body, salt })
     }
 
     /// Opens a message of somebody else.
@@ -121,13 +125,76 @@ impl Group {
         if !self.is_active() {
             return Err(MlsError::Inactive);
         }
-        let message = private_message(envelope.body().ok_or(MlsError::NoBody)?)?;
+        let body = envelope.body().ok_or(MlsError::NoBody)?;
+        let message = private_message(body)?;
         if message.group_id() != self.mls.group_id() || message.epoch() != self.mls.epoch() {
             return Err(MlsError::WrongState);
         }
-        let sealed = self.whole(|group| group.open(header, &payload, message, seed))?;
-        let Sealed { salt, content } = sealed;
-        Ok(Opened::new(Origin::of(header), Plaintext { id: payload.id, content, salt }))
+        let mut opened = self.replayable()?;
+        self.overlay.defer();
+        let sealed = self.open(header, &payload, message, seed);
+        let advanced = self.overlay.stop_deferring();
+        match sealed {
+            Ok(Sealed { salt, content }) => {
+                opened.push(body.clone());
+                self.unwritten = Unwritten::Opened(opened);
+                let plaintext = Plaintext { id: payload.id, content, salt };
+                Ok(Opened::new(Origin::of(header), plaintext))
+            }
+            Err(error) => {
+                if advanced {
+                    self.replay(&opened)?;
+                }
+                self.unwritten = Unwritten::Opened(opened);
+                Err(error)
+            }
+        }
+    }
+
+    /// The bodies by which the secrets in memory follow from their row; writes them first if there are
+    /// none or too many.
+    fn replayable(&mut self) -> Result<Vec<Bytes>, MlsError> {
+        match &mut self.unwritten {
+            Unwritten::Opened(opened) if opened.len() < OPENED_UNWRITTEN_MAX => {
+                Ok(std::mem::take(opened))
+            }
+            _ => {
+                self.write_secrets()?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Takes OpenMLS's group from the rows again and opens `bodies`: a message that MLS opened and the
+    /// envelope belied must not burn its key.
+    fn replay(&mut self, bodies: &[Bytes]) -> Result<(), MlsError> {
+        self.mls = MlsGroup::load(&self.overlay, self.mls.group_id())?.ok_or(MlsError::Storage)?;
+        self.overlay.defer();
+        let step = Step::new(&self.overlay, &Secret::new([0; 32]), "replay");
+        let replayed = bodies.iter().try_for_each(|body| {
+            let processed = self.mls.process_message(&step, private_message(body)?);
+            processed.map(|_| ()).map_err(unreadable)
+        });
+        self.overlay.stop_deferring();
+        replayed
+    }
+
+    /// Writes the message secrets to their row, if they changed since they last were.
+    pub(super) fn write_secrets(&mut self) -> Result<(), MlsError> {
+        match &self.unwritten {
+            Unwritten::Nothing => return Ok(()),
+            Unwritten::Opened(opened) if opened.is_empty() => {}
+            Unwritten::Opened(_) | Unwritten::Encrypted => {
+                // It deletes nothing, for there are no past epochs, but writes the row.
+                let nothing = PastEpochDeletion::before_timestamp(SystemTime::UNIX_EPOCH);
+                let step = Step::new(&self.overlay, &Secret::new([0; 32]), "write");
+                self.mls
+                    .delete_past_epoch_secrets(&step, nothing)
+                    .map_err(|_| MlsError::Storage)?;
+            }
+        }
+        self.unwritten = Unwritten::Nothing;
+        Ok(())
     }
 
     fn open(
@@ -160,20 +227,6 @@ impl Group {
         } else {
             Err(MlsError::Commitment)
         }
-    }
-
-    /// Does `step` whole, or leaves the state as it was: rows, and OpenMLS's group from them.
-    fn whole<T>(
-        &mut self,
-        step: impl FnOnce(&mut Self) -> Result<T, MlsError>,
-    ) -> Result<T, MlsError> {
-        let before = self.overlay.before();
-        let result = step(self);
-        if result.is_err() {
-            self.overlay.restore(before);
-            self.reload()?;
-        }
-        result
     }
 }
 

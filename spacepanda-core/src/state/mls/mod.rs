@@ -29,8 +29,8 @@ pub use join::{Joined, join, welcome_is_for};
 pub use message::{Encrypted, Plaintext, commitment};
 pub use package::{KeyPackageMade, PackageFacts, PackageUse, key_package, package_facts};
 pub use payload::{
-    Addition, CommitBody, CommitPayload, MessagePayload, PackageRef, RootPayload, VotePayload,
-    commit_aad,
+    Addition, CommitBody, CommitPayload, KeyPackagePayload, MessagePayload, PackageRef,
+    RootPayload, VotePayload, commit_aad,
 };
 pub use rows::{RowChange, Rows};
 pub use settings::{GROUP_VERSION, Settings, group_id};

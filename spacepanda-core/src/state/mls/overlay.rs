@@ -19,31 +19,41 @@ use crate::base::Secret;
 #[error("a row of the group cannot be read or written")]
 pub(super) struct RowError;
 
-/// OpenMLS's storage: the rows of one scope in memory, and which of them changed.
-///
-/// Nothing leaves it before a whole step has succeeded; a failed step is taken back by [`Self::restore`].
+/// OpenMLS's storage: the rows of one scope in memory, and which of them changed. Nothing leaves it but
+/// whole, by [`Self::take_changes`].
 #[derive(Debug, Default)]
 pub(super) struct Overlay(Mutex<Scope>);
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Scope {
     rows: Rows,
     /// The keys changed since the changes were last taken; `None` if the whole scope is new.
     changed: Option<BTreeSet<Vec<u8>>>,
+    deferral: Deferral,
 }
 
-/// An overlay as it was before a step.
-pub(super) struct Before(Scope);
+/// Whether the row of message secrets is written when OpenMLS says so. It grows with the group and
+/// would be written by every message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Deferral {
+    #[default]
+    Off,
+    /// It is not; nothing was to be written yet.
+    On,
+    /// It is not, and would have been.
+    Due,
+}
 
 impl Overlay {
     /// A scope that is not kept anywhere yet: all of it counts as changed.
     pub(super) fn new_scope(rows: Rows) -> Self {
-        Self(Mutex::new(Scope { rows, changed: None }))
+        Self(Mutex::new(Scope { rows, ..Scope::default() }))
     }
 
     /// A scope that is kept as it is here.
     pub(super) fn kept_scope(rows: Rows) -> Self {
-        Self(Mutex::new(Scope { rows, changed: Some(BTreeSet::new()) }))
+        let changed = Some(BTreeSet::new());
+        Self(Mutex::new(Scope { rows, changed, deferral: Deferral::Off }))
     }
 
     /// All rows.
@@ -61,14 +71,24 @@ impl Overlay {
             .collect()
     }
 
-    /// Remembers how it is now. It costs the same however large the rows are.
-    pub(super) fn before(&self) -> Before {
-        Before(self.scope().clone())
+    /// Begins to ignore writes of the message secrets, which stay in OpenMLS's memory.
+    pub(super) fn defer(&self) {
+        self.scope().deferral = Deferral::On;
     }
 
-    /// Takes back everything since `before`.
-    pub(super) fn restore(&self, before: Before) {
-        *self.scope() = before.0;
+    /// Stops ignoring them. Returns whether one was ignored: whether the secrets changed.
+    pub(super) fn stop_deferring(&self) -> bool {
+        std::mem::take(&mut self.scope().deferral) == Deferral::Due
+    }
+
+    /// Whether a write of the message secrets is to be ignored; it is noted as due if so.
+    pub(super) fn defers(&self) -> bool {
+        let mut scope = self.scope();
+        if scope.deferral == Deferral::Off {
+            return false;
+        }
+        scope.deferral = Deferral::Due;
+        true
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, RowError> {

@@ -71,6 +71,24 @@ pub struct CommitBody {
     pub welcome: Option<Vec<u8>>,
 }
 
+/// The payload of a `KeyPackage`; with `lost`, a plea to be added again (COMMIT-TREE 10).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct KeyPackagePayload {
+    /// Whose package it is: the envelope's sender, else it is void.
+    #[n(0)]
+    pub device: DeviceId,
+    /// Whether it may be used by any number of commits.
+    #[n(1)]
+    pub last_resort: bool,
+    /// The package, an MLSMessage; not checked yet, see [`super::package_facts`].
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub package: Vec<u8>,
+    /// The state that its author could not reach.
+    #[n(3)]
+    pub lost: Option<StateId>,
+}
+
 /// The payload of a `Message`.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -105,7 +123,7 @@ macro_rules! coded {
     )*};
 }
 
-coded! { RootPayload VotePayload MessagePayload CommitBody }
+coded! { RootPayload VotePayload KeyPackagePayload MessagePayload CommitBody }
 
 impl CommitPayload {
     /// The bytes, in deterministic form.

@@ -1,8 +1,9 @@
 use std::fmt;
 
 use openmls::prelude::{
-    MlsGroup, MlsMessageBodyIn, MlsMessageIn, ProcessMessageError, ProcessedMessageContent,
-    ProtocolMessage, PublicGroup, Sender, StageCommitError, StagedCommit, tls_codec::Deserialize,
+    MlsGroup, MlsMessageBodyIn, MlsMessageIn, ProcessMessageError, ProcessedMessage,
+    ProcessedMessageContent, ProtocolMessage, PublicGroup, Sender, StageCommitError, StagedCommit,
+    tls_codec::Deserialize,
 };
 use openmls_traits::OpenMlsProvider;
 
@@ -14,7 +15,7 @@ use crate::{
     base::{Secret, StateId},
     state::{
         authority::{Authorized, CommitFacts},
-        envelope::{Opened, Origin, PayloadType, Verified},
+        envelope::{Header, Opened, Origin, PayloadType, Verified},
     },
 };
 
@@ -65,34 +66,43 @@ impl Group {
         let mut group = self.copy()?;
         let Group { mls, overlay, .. } = &mut group;
         let step = Step::new(overlay, seed, "stage");
-        let processed =
-            mls.process_message(&step, public_message(&body.commit)?).map_err(refused)?;
-        let sender = match processed.sender() {
-            Sender::Member(index) => facts::device_at(mls, *index)?,
-            _ => return Err(MlsError::WrongSender),
-        };
-        if sender != header.sender {
-            return Err(MlsError::WrongSender);
-        }
-        let CommitPayload { parent, adds, removes, .. } = &payload;
-        if processed.aad() != commit_aad(parent, adds, removes, Parents::of(header)) {
-            return Err(MlsError::WrongData);
-        }
+        let message = public_message(&body.commit)?;
+        let processed = mls.process_message(&step, message).map_err(refused)?;
+        check_framing(mls, &processed, header, &payload)?;
         let ProcessedMessageContent::StagedCommitMessage(commit) = processed.into_content() else {
             return Err(MlsError::Malformed("commit"));
         };
         if facts::lists(mls, &commit, step.crypto())? != (payload.adds, payload.removes) {
             return Err(MlsError::WrongLists);
         }
-        let facts = facts::of_commit(mls, sender, self.version(), &commit);
-        let opened = Opened::new(Origin::of(header), facts.clone());
         let departure = match commit.self_removed() {
             true => Some(Departure::stage(&step, mls, &body.commit)?),
             false => None,
         };
+        let facts = facts::of_commit(mls, header.sender, self.version(), &commit);
+        let opened = Opened::new(Origin::of(header), facts.clone());
         let (child, seed) = (payload.child, seed.clone());
         Ok((opened, Staged { facts, group, commit, departure, child, seed }))
     }
+}
+
+/// Checks that MLS and the envelope agree on sender and authenticated data.
+fn check_framing(
+    mls: &MlsGroup,
+    processed: &ProcessedMessage,
+    header: &Header,
+    payload: &CommitPayload,
+) -> Result<(), MlsError> {
+    let sender = match processed.sender() {
+        Sender::Member(index) => facts::device_at(mls, *index)?,
+        _ => return Err(MlsError::WrongSender),
+    };
+    if sender != header.sender {
+        return Err(MlsError::WrongSender);
+    }
+    let CommitPayload { parent, adds, removes, .. } = payload;
+    let data = commit_aad(parent, adds, removes, Parents::of(header));
+    if processed.aad() == data { Ok(()) } else { Err(MlsError::WrongData) }
 }
 
 impl Staged {

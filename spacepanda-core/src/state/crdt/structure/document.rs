@@ -20,8 +20,8 @@ pub(super) enum ExecuteError {
     /// Two changes of one actor would have one number: they are of two branches of a log.
     #[error("the actor's changes are no chain")]
     Sequence,
-    /// Automerge refused.
-    #[error(transparent)]
+    /// Automerge refused. What it says may hold ids, so it is not part of the sentence.
+    #[error("Automerge refused the operation")]
     Refused(#[from] AutomergeError),
 }
 
@@ -33,8 +33,8 @@ pub(super) enum Write<'a> {
 
 /// The Automerge document: `{ name, channels: { id in hexadecimal: { name, order } } }`.
 ///
-/// Every replica begins with the same change, which makes the map of channels: two replicas that each
-/// made their own would see only one of them.
+/// Every replica begins with the same change, which makes the map of channels: of two maps that two
+/// replicas made each on its own, only one would be seen.
 pub(super) struct Document {
     automerge: Automerge,
     base: ChangeHash,
@@ -53,7 +53,8 @@ impl Document {
 
     /// Executes `write` on the document as it was at `past` and merges what comes of it.
     ///
-    /// If `past` holds all heads, it is the document itself; that takes no fork, and makes the same change.
+    /// If `past` holds all heads, that is the document itself: it takes no fork, and the change is the
+    /// same. An empty `past` is the beginning.
     pub(super) fn execute(
         &mut self,
         past: &[ChangeHash],
@@ -145,5 +146,44 @@ fn text(document: &Automerge, object: &ObjId, key: &str) -> Option<String> {
     match document.get(object, key).ok()?? {
         (Value::Scalar(value), _) => value.as_str().map(str::to_owned),
         (Value::Object(_), _) => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_branches_under_one_actor_are_refused_and_change_nothing() {
+        let mut document = Document::new().unwrap();
+        document.execute(&[], [1; 16], &Write::ServerName("den")).unwrap();
+        let before = document.heads();
+        let refused = document.execute(&[], [1; 16], &Write::ServerName("lair"));
+        assert!(matches!(refused, Err(ExecuteError::Sequence)));
+        assert_eq!(document.heads(), before);
+        assert_eq!(document.server_name().as_deref(), Some("den"));
+    }
+
+    #[test]
+    fn a_past_that_is_not_there_is_refused() {
+        let mut document = Document::new().unwrap();
+        document.execute(&[], [1; 16], &Write::ServerName("den")).unwrap();
+        let refused = document.execute(&[ChangeHash([9; 32])], [2; 16], &Write::ServerName("lair"));
+        assert!(matches!(refused, Err(ExecuteError::Refused(_))));
+    }
+
+    #[test]
+    fn a_change_is_the_same_with_and_without_a_fork() {
+        let whole = |document: &mut Document| {
+            let first = document.execute(&[], [1; 16], &Write::ServerName("den")).unwrap();
+            (first, document.execute(&[first], [2; 16], &Write::ServerName("lair")).unwrap())
+        };
+        let (first, direct) = whole(&mut Document::new().unwrap());
+        let mut other = Document::new().unwrap();
+        other.execute(&[], [1; 16], &Write::ServerName("den")).unwrap();
+        other.execute(&[], [3; 16], &Write::ServerName("hole")).unwrap();
+        let forked = other.execute(&[first], [2; 16], &Write::ServerName("lair")).unwrap();
+        assert_eq!(direct, forked);
     }
 }

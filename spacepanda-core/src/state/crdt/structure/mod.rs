@@ -1,13 +1,13 @@
 //! A server's structure: its name and channels, executed from the log on an Automerge document.
 //!
-//! Peers never send Automerge bytes. They send [`StructureOp`]s, and every replica executes each on the
-//! document as it was at the operation's causal past. So all replicas have the same document, heads
-//! included, whatever the order in which they received the operations.
+//! Peers never send Automerge bytes. They send [`StructureOp`]s, and every replica executes each on
+//! the document as it was at the operation's causal past. So all replicas have the same document,
+//! heads included, whatever the order in which they received the operations.
 //!
 //! Nothing is stored: at start the structure is executed again from the control channel's headers,
-//! which are read then in any case. An operation with nothing concurrent costs tens of microseconds at
-//! any size; one beside others costs a fork of its past, which grows with the document. So starting, and
-//! taking an operation out, is linear in the operations of a server, which are few.
+//! which are read then in any case. An operation with nothing concurrent costs the same at any size,
+//! tens of microseconds; one beside others costs a fork of its past, which grows with the document.
+//! So starting, and taking an operation out, costs all operations of the server, which are few.
 
 mod document;
 mod name;
@@ -54,14 +54,14 @@ pub enum StructureEvent {
 /// Why an operation was not executed. Nothing changed, but for [`StructureError::Stopped`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StructureError {
-    /// It names an operation in its past that was neither applied nor passed over.
-    #[error("the operation {0} in its past is not known")]
+    /// An operation that was neither applied nor passed over is named.
+    #[error("an operation that is named is not known")]
     Missing(EnvelopeId),
     /// The device is not the one that the gate judged.
     #[error("the operation was judged as another device's")]
     Author,
-    /// The document could not execute an operation that was allowed: it shows what it showed before, and
-    /// takes nothing more. The log is whole; a version that can execute the operation goes on from it.
+    /// The document could not execute an operation that was allowed: it shows what it showed before,
+    /// and takes nothing more. The log is whole; a version that can execute it goes on from there.
     #[error("the structure has stopped at an operation that could not be executed")]
     Stopped,
 }
@@ -93,10 +93,10 @@ impl Structure {
 
     /// Executes an operation that counts, on what `past` says, and tells what changed for people.
     ///
-    /// `past` holds the latest structure operations in the causal past of the envelope `id`, whether they
-    /// count or not; others of its past may stand among them. One that was passed over is looked through, to what
-    /// is behind it. An operation that was executed already does nothing; one that was passed over or
-    /// removed counts from now on, by replay.
+    /// `past` holds the latest structure operations in the causal past of the envelope `id`, whether
+    /// they count or not; others of its past may stand among them. One that was passed over is looked
+    /// through, to what is behind it. An operation that was executed already does nothing; one that
+    /// was passed over or removed counts from now on, by replay.
     ///
     /// The actor is BLAKE3(device), cut to 16 bytes; for all operations of a device of which two are
     /// concurrent, so that its log has forked, the first 16 bytes of the operation's own id.
@@ -119,7 +119,7 @@ impl Structure {
         }
         let is_new = !self.dag.contains(&id);
         let index = self.note(id, device, order, past)?;
-        let known = self.known.get_mut(&index).expect("what is noted is known");
+        let known = self.known_mut(index);
         if known.op.is_some() {
             return Ok(Vec::new());
         }
@@ -146,21 +146,43 @@ impl Structure {
         self.note(id, device, order, past).map(|_| ())
     }
 
-    /// Takes out operations that no longer count, by replay, and tells what changed for people. One
-    /// that is not known, or does not count already, is no error.
+    /// Takes out operations that no longer count, and tells what changed for people; see
+    /// [`Structure::recount`].
     ///
     /// # Errors
     /// [`StructureError::Stopped`].
     pub fn remove(&mut self, ids: &[EnvelopeId]) -> Result<Vec<StructureEvent>, StructureError> {
+        self.recount(Vec::new(), ids)
+    }
+
+    /// Takes operations in and out, as authority's recount says, by one replay, and tells what changed
+    /// for people. What counts now was passed over or removed before; of what no longer counts, one that
+    /// is not known, or is out already, is no error.
+    ///
+    /// # Errors
+    /// If what counts now is not known or was judged as another device's, and then nothing changed; or
+    /// [`StructureError::Stopped`].
+    pub fn recount(
+        &mut self,
+        now_count: Vec<(EnvelopeId, Authorized<StructureOp>)>,
+        no_longer: &[EnvelopeId],
+    ) -> Result<Vec<StructureEvent>, StructureError> {
         if self.stopped {
             return Err(StructureError::Stopped);
         }
-        let mut removed = false;
-        for index in ids.iter().filter_map(|id| self.dag.index(id)) {
-            let known = self.known.get_mut(&index);
-            removed |= known.is_some_and(|known| known.op.take().is_some());
+        let now_count = now_count
+            .into_iter()
+            .map(|(id, op)| Ok((self.judged(&id, &op)?, op.into_content())))
+            .collect::<Result<Vec<_>, StructureError>>()?;
+        let mut changed = false;
+        for id in no_longer {
+            let known = self.dag.index(id).map(|index| self.known_mut(index));
+            changed |= known.is_some_and(|known| known.op.take().is_some());
         }
-        if removed { self.replay() } else { Ok(Vec::new()) }
+        for (index, op) in now_count {
+            changed |= self.known_mut(index).op.replace(op).is_none();
+        }
+        if changed { self.replay() } else { Ok(Vec::new()) }
     }
 
     /// Every operation that was applied or passed over, parents first.
@@ -206,6 +228,21 @@ impl Structure {
             self.dag.insert(tip, first, others.iter().copied()).map_err(StructureError::Missing)?;
         self.known.insert(index, Known { id, device, order, op: None });
         Ok(index)
+    }
+
+    /// The operation that `op` is, if it is known and its device's.
+    fn judged(
+        &self,
+        id: &EnvelopeId,
+        op: &Authorized<StructureOp>,
+    ) -> Result<Index, StructureError> {
+        let index = self.dag.index(id).ok_or(StructureError::Missing(*id))?;
+        let is_authors = op.origin().device == self.known[&index].device;
+        is_authors.then_some(index).ok_or(StructureError::Author)
+    }
+
+    fn known_mut(&mut self, index: Index) -> &mut Known {
+        self.known.get_mut(&index).expect("what is in the graph is known")
     }
 
     /// Of `past`, what is in the past of nothing else in it, the last known first.

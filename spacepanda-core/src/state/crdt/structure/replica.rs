@@ -127,8 +127,8 @@ impl Replica {
         Ok(())
     }
 
-    /// The changes that an operation was made on: of each that it names, its own, or, of one that does not
-    /// count, those behind it.
+    /// The changes that an operation was made on: that of each operation it names, or, of one that does
+    /// not count, those behind it.
     fn changes_before(&self, dag: &Dag, index: Index) -> Vec<ChangeHash> {
         let mut changes = Vec::new();
         let mut seen = BTreeSet::new();

@@ -62,8 +62,8 @@ impl History {
     /// The last `limit` entries of a channel, or the last before `cursor`.
     ///
     /// A page may hold fewer, although there are more: entries with one `order` are never parted (but
-    /// beyond [`TIES_MAX`]), and hidden ones are left out. It holds more only if so many have one `order`.
-    /// A cursor of another channel begins at the end of this one.
+    /// beyond [`TIES_MAX`]), and hidden ones are left out. It holds more only if so many have one
+    /// `order`. A cursor of another channel begins at the end of this one.
     pub fn new(channel: u32, cursor: Option<&Cursor>, limit: usize) -> Self {
         let limit = limit.clamp(1, PAGE_LIMIT_MAX - 1);
         let cursor = cursor.filter(|cursor| cursor.channel == channel);

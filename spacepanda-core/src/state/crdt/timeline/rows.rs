@@ -67,9 +67,9 @@ impl NameRow {
 
 /// Keeps `entry` at `place`, or keeps it anew, and returns it as it is kept.
 ///
-/// It decides [`Entry::first`]: of two envelopes with one name the first by (`order`, id) has it, whichever
-/// came first; one that loses its name to this one is kept again without it. Whether they count plays no
-/// part, so that no verdict moves a name.
+/// It decides [`Entry::first`]: of two envelopes with one name the first by (`order`, id) has it,
+/// whichever arrived first; one that loses its name to this one is kept again without it. Whether
+/// they count plays no part, so that no verdict moves a name.
 ///
 /// # Errors
 /// If a loaded row cannot be read.
@@ -163,11 +163,10 @@ fn revise(
     Ok(Step::Done(Some(entry)))
 }
 
-fn find_row(
-    rows: &Rows,
-    place: &Place,
-    id: &EnvelopeId,
-) -> Result<Step<Option<(Bytes, Entry)>>, RowError> {
+/// An entry and its key.
+type Found = Option<(Bytes, Entry)>;
+
+fn find_row(rows: &Rows, place: &Place, id: &EnvelopeId) -> Result<Step<Found>, RowError> {
     Ok(spot(rows, place, id)?.map(|spot| spot.entry.map(|entry| (spot.key, entry))))
 }
 

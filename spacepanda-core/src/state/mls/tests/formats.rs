@@ -45,6 +45,22 @@ fn a_commit_is_pinned() {
 }
 
 #[test]
+fn a_key_package_is_pinned() {
+    let (one, aa) = ("01".repeat(32), "aa".repeat(32));
+    let mut payload = KeyPackagePayload {
+        device: DeviceId::new([1; 32]),
+        last_resort: true,
+        package: vec![7, 8],
+        lost: None,
+    };
+    assert_eq!(hex_of(&payload.encode()), format!("a3005820{one}01f502420708"));
+    assert_eq!(KeyPackagePayload::decode(&payload.encode()), Ok(payload.clone()));
+    payload.lost = Some(StateId::new([0xaa; 32]));
+    assert_eq!(hex_of(&payload.encode()), format!("a4005820{one}01f502420708035820{aa}"));
+    assert_eq!(KeyPackagePayload::decode(&payload.encode()), Ok(payload));
+}
+
+#[test]
 fn a_message_is_pinned() {
     let payload = MessagePayload {
         id: MessageId::new([1; 16]),

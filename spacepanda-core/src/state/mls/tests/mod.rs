@@ -4,4 +4,5 @@ mod changes;
 mod formats;
 mod hostile;
 mod people;
+mod raw;
 mod talking;

@@ -66,8 +66,10 @@ fn a_state_goes_on_from_its_rows() {
     let (people, mut groups) = group_of(2);
     let before = people[0].write(&mut groups[0], b"before", 20);
     read(&mut groups[1], &before).unwrap();
-    let mut again: Vec<_> =
-        groups.iter().map(|group| Group::load(round_trip(group.rows())).unwrap()).collect();
+    let mut again: Vec<_> = groups
+        .iter_mut()
+        .map(|group| Group::load(round_trip(group.rows().unwrap())).unwrap())
+        .collect();
     assert_eq!((again[0].epoch(), again[0].state_id()), (1, groups[0].state_id()));
     assert_eq!(read(&mut again[1], &before), Err(MlsError::Used));
     let after = people[0].write(&mut again[0], b"after", 21);
@@ -87,21 +89,21 @@ fn the_changes_of_each_step_add_up_to_the_rows() {
         }
         kept.clone().into_iter().collect::<Rows>()
     };
-    assert_eq!(keep(groups[1].take_changes()), groups[1].rows());
-    assert!(groups[1].take_changes().is_empty());
+    assert_eq!(keep(groups[1].take_changes().unwrap()), groups[1].rows().unwrap());
+    assert!(groups[1].take_changes().unwrap().is_empty());
     for number in 0..3 {
         let message = people[0].write(&mut groups[0], b"text", number);
         read(&mut groups[1], &message).unwrap();
-        let changes = groups[1].take_changes();
+        let changes = groups[1].take_changes().unwrap();
         assert_eq!(changes.len(), 1, "a message writes one row");
-        assert_eq!(keep(changes), groups[1].rows());
+        assert_eq!(keep(changes), groups[1].rows().unwrap());
     }
 }
 
 #[test]
 fn rows_that_lack_one_or_are_damaged_are_refused_and_never_panic() {
-    let (_, groups) = group_of(2);
-    let rows = groups[1].rows();
+    let (_, mut groups) = group_of(2);
+    let rows = groups[1].rows().unwrap();
     for (left_out, _) in rows.iter() {
         let fewer: Rows = rows
             .iter()
@@ -133,7 +135,7 @@ fn a_package_made_before_a_restart_opens_a_welcome_after_it() {
     let mut of_alice = sent.group;
     let hello = alice.write(&mut of_alice, b"hello", 20);
     assert_eq!(read(&mut of_bob, &hello).unwrap().content, b"hello");
-    assert!(made.private.iter().all(|(key, _)| of_bob.rows().get(key).is_none()));
+    assert!(made.private.iter().all(|(key, _)| of_bob.rows().unwrap().get(key).is_none()));
 }
 
 #[test]
@@ -152,6 +154,20 @@ fn one_package_opens_the_welcomes_of_two_branches() {
 }
 
 #[test]
+fn a_state_is_looked_at_before_it_is_entered() {
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    let made = bob.package(9);
+    let sent = alice.commit(&alice.found(), &adding(&[&made]), 2);
+    let (welcome, tree) = (sent.welcome.unwrap(), sent.group.tree().unwrap());
+    let joined = join(&welcome, &tree, &made.private, &seed(1)).unwrap();
+    assert_eq!(joined.state_id(), sent.payload.child);
+    assert_eq!((joined.group_id(), joined.settings()), (&b"a group"[..], SETTINGS));
+    assert_eq!(joined.sender(), alice.device());
+    assert_eq!(joined.leaves(), [alice.certificate.clone(), bob.certificate.clone()]);
+    assert!(joined.enter().is_active());
+}
+
+#[test]
 fn a_welcome_is_for_the_packages_it_was_made_for() {
     let (alice, bob) = (Person::new(1), Person::new(2));
     let (made, other) = (bob.package(9), bob.package(10));
@@ -167,13 +183,16 @@ fn a_welcome_is_for_the_packages_it_was_made_for() {
 
 #[test]
 fn two_devices_in_one_process_never_see_each_others_rows() {
-    let (people, groups) = group_of(2);
-    let secret = |group: &Group, label: &[u8]| {
-        let rows = group.rows();
+    let (people, mut groups) = group_of(2);
+    let secret = |group: &mut Group, label: &[u8]| {
+        let rows = group.rows().unwrap();
         rows.iter().find(|(key, _)| key.starts_with(label)).map(|(_, value)| value.clone())
     };
-    assert_ne!(secret(&groups[0], b"own-leaf-index"), secret(&groups[1], b"own-leaf-index"));
-    let mut of_bob = Group::load(groups[1].rows()).unwrap();
+    assert_ne!(
+        secret(&mut groups[0], b"own-leaf-index"),
+        secret(&mut groups[1], b"own-leaf-index")
+    );
+    let mut of_bob = groups[1].copy().unwrap();
     let id = crate::base::MessageId::new([1; 16]);
     let as_alice = of_bob.encrypt(&people[0].keys, &CHANNEL, b"text", id, &seed(1));
     assert_eq!(as_alice, Err(MlsError::WrongSender));
@@ -224,4 +243,29 @@ fn only_a_message_is_decrypted_and_only_a_commit_is_staged() {
 
 fn round_trip(rows: Rows) -> Rows {
     rows.iter().map(|(key, value)| (key.to_vec(), bytes::Bytes::copy_from_slice(value))).collect()
+}
+
+#[test]
+fn messages_opened_before_their_secrets_are_written_stay_opened_when_one_is_refused() {
+    let (people, mut groups) = group_of(3);
+    let messages: Vec<_> =
+        (0..70).map(|number| people[0].write(&mut groups[0], b"text", number)).collect();
+    let (payload, body) = (messages[69].header().payload.clone(), messages[69].body().cloned());
+    let stolen = people[1].envelope(PayloadType::Message, payload, body.map(|body| body.to_vec()));
+    for message in &messages[..69] {
+        read(&mut groups[2], message).unwrap();
+        assert_eq!(read(&mut groups[2], &stolen), Err(MlsError::WrongSender));
+    }
+    assert_eq!(read(&mut groups[2], &messages[68]), Err(MlsError::Used));
+    let answer = people[2].write(&mut groups[2], b"answer", 80);
+    assert_eq!(read(&mut groups[2], &stolen), Err(MlsError::WrongSender));
+    assert_eq!(read(&mut groups[2], &messages[0]), Err(MlsError::Used));
+    let second = people[2].write(&mut groups[2], b"second", 81);
+    let mut again = groups[2].copy().unwrap();
+    assert_eq!(read(&mut groups[2], &messages[69]).unwrap().content, b"text");
+    for answer in [&answer, &second] {
+        assert!(read(&mut groups[1], answer).is_ok());
+    }
+    // A state that was not written since is as it was when it last was.
+    assert_eq!(read(&mut again, &messages[69]).unwrap().content, b"text");
 }

@@ -1,8 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use proptest::prelude::*;
-use rand_chacha::ChaCha8Rng;
-use rand_core::{RngCore, SeedableRng};
+mod orders;
 
 use super::*;
 use crate::{
@@ -46,15 +44,18 @@ fn made(number: usize, by: u8, order: u64, past: &[usize], op: StructureOp) -> M
     Made { id: id(number), device: device(by), order, past, op }
 }
 
-fn apply(structure: &mut Structure, made: &Made) -> Result<Vec<StructureEvent>, StructureError> {
+fn authorized(made: &Made) -> Authorized<StructureOp> {
     let origin = Origin {
         channel: ChannelId::new([0; 32]),
         device: made.device,
         timestamp: Timestamp::ZERO,
         past: made.past.clone(),
     };
-    let op = Authorized::in_test(origin, made.op.clone());
-    structure.apply(made.id, made.device, made.order, &made.past, op)
+    Authorized::in_test(origin, made.op.clone())
+}
+
+fn apply(structure: &mut Structure, made: &Made) -> Result<Vec<StructureEvent>, StructureError> {
+    structure.apply(made.id, made.device, made.order, &made.past, authorized(made))
 }
 
 fn applied<'a>(ops: impl IntoIterator<Item = &'a Made>) -> Structure {
@@ -108,14 +109,7 @@ fn an_operation_whose_past_is_unknown_changes_nothing() {
 fn an_operation_judged_as_another_devices_is_refused() {
     let mut structure = Structure::new();
     let made = create(1, 1, 1, &[]);
-    let origin = Origin {
-        channel: ChannelId::new([0; 32]),
-        device: made.device,
-        timestamp: Timestamp::ZERO,
-        past: vec![],
-    };
-    let op = Authorized::in_test(origin, made.op);
-    let refused = structure.apply(made.id, device(2), 1, &[], op);
+    let refused = structure.apply(made.id, device(2), 1, &[], authorized(&made));
     assert_eq!(refused, Err(StructureError::Author));
     assert!(structure.channels().is_empty());
 }
@@ -180,12 +174,48 @@ fn what_counts_again_is_as_if_it_had_always_counted() {
 }
 
 #[test]
+fn a_recount_takes_in_and_out_at_once_or_not_at_all() {
+    let ops = [create(1, 1, 1, &[]), create(2, 2, 2, &[1]), create(3, 1, 3, &[2])];
+    let mut structure = applied(&ops);
+    structure.remove(&[id(1)]).unwrap();
+    let before = seen(&structure);
+    let unknown = vec![(id(1), authorized(&ops[0])), (id(9), authorized(&ops[0]))];
+    assert_eq!(structure.recount(unknown, &[id(2)]), Err(StructureError::Missing(id(9))));
+    let foreign = vec![(id(1), authorized(&ops[1]))];
+    assert_eq!(structure.recount(foreign, &[id(2)]), Err(StructureError::Author));
+    assert_eq!(seen(&structure), before);
+    let events = structure.recount(vec![(id(1), authorized(&ops[0]))], &[id(2)]).unwrap();
+    assert_eq!(events.len(), 2);
+    let ids: Vec<_> = structure.channels().into_iter().map(|channel| channel.id).collect();
+    assert_eq!(ids, [channel_of(1), channel_of(3)]);
+}
+
+#[test]
 fn both_branches_of_a_forked_log_are_executed() {
     let ops = [create(1, 1, 1, &[]), create(2, 1, 2, &[1]), create(3, 1, 2, &[1])];
     let one = applied(&ops);
     let other = applied([&ops[0], &ops[2], &ops[1]]);
     assert_eq!(one.channels().len(), 3);
     assert_eq!(seen(&one), seen(&other));
+}
+
+#[test]
+fn a_structure_that_has_stopped_shows_what_it_has_and_takes_nothing_more() {
+    let mut structure = applied([&create(1, 1, 1, &[])]);
+    structure.stopped = true;
+    let refused = apply(&mut structure, &create(2, 1, 2, &[1]));
+    assert_eq!(refused, Err(StructureError::Stopped));
+    assert_eq!(structure.remove(&[id(1)]), Err(StructureError::Stopped));
+    assert_eq!(structure.channels().len(), 1);
+}
+
+#[test]
+fn the_latest_of_a_past_may_have_others_of_it_beside_them() {
+    let exact = [create(1, 1, 1, &[]), create(2, 2, 2, &[1]), create(3, 1, 3, &[2])];
+    let whole = [create(1, 1, 1, &[]), create(2, 2, 2, &[1]), create(3, 1, 3, &[1, 2, 1])];
+    let ids: Vec<_> = applied(&whole).operations().collect();
+    assert_eq!(ids, [id(1), id(2), id(3)]);
+    assert_eq!(seen(&applied(&exact)), seen(&applied(&whole)));
 }
 
 #[test]
@@ -199,109 +229,4 @@ fn the_heads_of_a_small_document_are_pinned() {
             "bab03d324b059c6fd02aaa59520e79eb618545ffc93cf7cb57ceeef69148b836",
         ]
     );
-}
-
-/// Random operations of `devices` devices, each made on what its device had seen; a device forks its
-/// log once in a while if `forks`.
-fn history(rng: &mut ChaCha8Rng, devices: u8, count: usize, forks: bool) -> Vec<Made> {
-    let mut seen: Vec<Vec<usize>> = vec![Vec::new(); usize::from(devices)];
-    let mut ops = Vec::new();
-    for number in 0..count {
-        let author = rng.next_u32() as usize % seen.len();
-        if rng.next_u32() % 2 == 0 {
-            let peer = seen[rng.next_u32() as usize % usize::from(devices)].clone();
-            seen[author].extend(peer);
-            seen[author].sort_unstable();
-            seen[author].dedup();
-        }
-        let past = seen[author].clone();
-        let by = author as u8 + 1;
-        ops.push(match rng.next_u32() % 3 {
-            0 => rename(number, by, &past, &format!("name {}", rng.next_u32() % 4)),
-            _ => create(number, by, u64::from(rng.next_u32() % 8), &past),
-        });
-        if !(forks && rng.next_u32() % 8 == 0) {
-            seen[author].push(number);
-        }
-    }
-    ops
-}
-
-/// The operations in another order that respects causality.
-fn shuffled(rng: &mut ChaCha8Rng, ops: &[Made]) -> Vec<Made> {
-    let mut left: Vec<_> = ops.to_vec();
-    let mut out: Vec<Made> = Vec::new();
-    while !left.is_empty() {
-        let known: std::collections::BTreeSet<_> = out.iter().map(|made| made.id).collect();
-        let ready: Vec<_> = (0..left.len())
-            .filter(|at| left[*at].past.iter().all(|id| known.contains(id)))
-            .collect();
-        out.push(left.remove(ready[rng.next_u32() as usize % ready.len()]));
-    }
-    out
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    #[test]
-    fn any_order_of_delivery_gives_the_same_state_and_heads(
-        seed: u64, devices in 3u8..=5, count in 1usize..28, forks: bool,
-    ) {
-        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-        let ops = history(rng, devices, count, forks);
-        let expected = seen(&applied(&ops));
-        for _ in 0..3 {
-            prop_assert_eq!(seen(&applied(&shuffled(rng, &ops))), expected.clone());
-        }
-    }
-
-    #[test]
-    fn taking_out_and_in_depends_on_what_counts_alone(
-        seed: u64, devices in 3u8..=5, count in 1usize..20,
-    ) {
-        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-        let ops = history(rng, devices, count, true);
-        let out: Vec<_> = ops.iter().filter(|_| rng.next_u32() % 3 == 0).map(|made| made.id).collect();
-        let mut removed = applied(&ops);
-        removed.remove(&out).unwrap();
-        let mut passed = Structure::new();
-        for made in shuffled(rng, &ops) {
-            if out.contains(&made.id) {
-                passed.pass_over(made.id, made.device, made.order, &made.past).unwrap();
-            } else {
-                apply(&mut passed, &made).unwrap();
-            }
-        }
-        prop_assert_eq!(seen(&removed), seen(&passed));
-        for made in ops.iter().filter(|made| out.contains(&made.id)) {
-            apply(&mut removed, made).unwrap();
-        }
-        prop_assert_eq!(seen(&removed), seen(&applied(&ops)));
-    }
-
-    #[test]
-    fn the_events_told_add_up_to_what_is_shown(seed: u64, count in 1usize..20) {
-        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-        let ops = history(rng, 4, count, true);
-        let mut structure = Structure::new();
-        let mut told = (None, std::collections::BTreeMap::new());
-        let mut events = Vec::new();
-        for made in &ops {
-            events.extend(apply(&mut structure, made).unwrap());
-        }
-        events.extend(structure.remove(&[ops[0].id]).unwrap());
-        for event in events {
-            match event {
-                StructureEvent::ServerNamed(name) => told.0 = name,
-                StructureEvent::ChannelAdded(channel) => {
-                    prop_assert!(told.1.insert(channel.id, channel.name).is_none());
-                }
-                StructureEvent::ChannelRemoved(id) => prop_assert!(told.1.remove(&id).is_some()),
-            }
-        }
-        let channels = structure.channels();
-        let shown = channels.into_iter().map(|channel| (channel.id, channel.name)).collect();
-        prop_assert_eq!(told, (structure.server_name(), shown));
-    }
 }
