@@ -225,6 +225,9 @@ impl Machine {
         if let Some(old) = self.node.links.peers.get_mut(&peer) {
             old.joins = old.joins.or(joins);
             if old.dialled_by == lower && new.dialled_by != lower {
+                for server in self.servers.values_mut() {
+                    server.request(&mut self.node, cx);
+                }
                 return false;
             }
             let old_link = old.link;
@@ -244,6 +247,7 @@ impl Machine {
             if let Some(server) = self.servers.get_mut(&id) {
                 server.shares.remove(&peer);
                 server.caught_up.remove(&peer);
+                server.asked.clear();
                 server.request(&mut self.node, cx);
             }
         }

@@ -139,7 +139,11 @@ impl Machine {
             Action::DeliverBody { peer, channel, tip, bytes } => {
                 self.delivered(peer, channel, Some(tip), &bytes);
             }
-            Action::NotHeld { .. } => {}
+            Action::NotHeld { channel, .. } => {
+                if let Some(server) = self.node.channels.get(&channel).copied() {
+                    self.node.settle(server);
+                }
+            }
             Action::Send { peer, bytes } => self.node.send_sync(peer, &bytes, cx),
             Action::CaughtUp { peer, channel } => {
                 let Some(server) = self.node.channels.get(&channel).copied() else { return };

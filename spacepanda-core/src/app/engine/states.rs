@@ -4,10 +4,10 @@ use super::{
     machine::{Cx, Node, Work},
     reads::{Loaded, Reads},
     rows::{self, MLS, StateRow, TREE},
-    server::{CommitAt, Kept, Server},
+    server::{CommitAt, ForkMoved, Kept, Server},
 };
 use crate::{
-    base::{DeviceId, EnvelopeId, StateId, Timestamp, limits::ADDITIONS_PER_COMMIT_MAX},
+    base::{DeviceId, EnvelopeId, PeerId, StateId, Timestamp, limits::{ADDITIONS_PER_COMMIT_MAX, LEAVES_MAX}},
     state::{
         authority::authorize,
         envelope::{Envelope, Header, Origin, PayloadType, Verified},
@@ -91,14 +91,20 @@ impl Server {
         staged.merge(authorized)
     }
 
-    fn ask_for_body(&self, node: &mut Node, envelope: &Verified, cx: &Cx<'_>) {
+    /// Asks one peer for a body that is not held: first the author, then whoever was not asked yet.
+    pub(super) fn ask_for_body(&mut self, node: &mut Node, envelope: &Verified, cx: &Cx<'_>) {
+        let channel = envelope.header().channel;
+        let asked = self.asked.entry(envelope.id()).or_default();
         let author = envelope.header().sender;
-        let peers: Vec<_> = node.links.peers().collect();
-        let ask = peers.iter().find(|peer| **peer == author).or(peers.first()).copied();
-        if let Some(ask) = ask {
-            let event = Event::Want { channel: self.control, tip: envelope.tip(), ask };
-            node.sync.handle(event, cx.now);
-        }
+        let shared = |peer: &PeerId| {
+            self.shares.get(peer).is_some_and(|shared| shared.contains_key(&channel))
+        };
+        let fresh: Vec<_> =
+            node.links.peers().filter(|peer| shared(peer) && !asked.contains(peer)).collect();
+        let Some(ask) = fresh.iter().find(|peer| **peer == author).or(fresh.first()) else { return };
+        asked.insert(*ask);
+        let event = Event::Want { channel, tip: envelope.tip(), ask: *ask };
+        node.sync.handle(event, cx.now);
     }
 
     /// Has a kept state's group in memory; says whether it has.
@@ -197,7 +203,16 @@ impl Server {
             self.reconcile_at = None;
             return;
         }
-        let change = self.difference(&head);
+        let mut change = self.difference(&head);
+        let settled = self.forks_settled();
+        if settled.is_some_and(|at| at > cx.now) && !change.adds.is_empty() {
+            // Additions wait for forks to settle; removals do not.
+            change.adds.clear();
+            if change == Change::default() {
+                self.reconcile_at = settled.map(|at| (head, at));
+                return;
+            }
+        }
         if change == Change::default() {
             self.reconcile_at = None;
             return;
@@ -210,6 +225,14 @@ impl Server {
         if at <= cx.now {
             self.reconcile_at = None;
             self.commit(node, &change, cx);
+        }
+    }
+
+    /// When no fork has moved for a while.
+    fn forks_settled(&self) -> Option<Timestamp> {
+        match self.fork_moved {
+            ForkMoved::At(at) => Some(at.saturating_add(TURN)),
+            ForkMoved::Never | ForkMoved::Now => None,
         }
     }
 
@@ -242,7 +265,7 @@ impl Server {
             .filter(|package| {
                 mls::package_facts(package).is_ok_and(|facts| !used.contains(&facts.reference))
             })
-            .take(ADDITIONS_PER_COMMIT_MAX)
+            .take(ADDITIONS_PER_COMMIT_MAX.min(LEAVES_MAX.saturating_sub(roster.len())))
             .collect();
         Change { adds, removes }
     }

@@ -117,6 +117,11 @@ impl Server {
         if !of_state.is_some_and(|of| of.contains(&(channel, tip))) {
             return;
         }
+        if envelope.body().is_none() {
+            self.ask_for_body(node, &envelope, cx);
+            self.put_entry(node, &envelope, payload.id, Reading::Waiting, true, cx);
+            return;
+        }
         if !self.bring_group(&payload.state, cx.loaded) {
             self.wait_for_state(node, &envelope, &payload, cx);
             return;
