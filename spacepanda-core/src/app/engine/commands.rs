@@ -184,7 +184,7 @@ impl Server {
         let payload = StructureOp::CreateChannel { name }.encode();
         let made = self
             .write_control(node, PayloadType::Structure, payload, cx)
-            .ok_or_else(|| not_written())?;
+            .ok_or_else(not_written)?;
         self.meet_channels(node, cx);
         Ok(Reply::Channel(ChannelId::new(*made.id().as_bytes())))
     }
@@ -206,7 +206,7 @@ impl Server {
             expires: cx.now.saturating_add(valid.unwrap_or(INVITE_VALID)),
         };
         self.write_control(node, PayloadType::Authority, operation.encode(), cx)
-            .ok_or_else(|| not_written())?;
+            .ok_or_else(not_written)?;
         let others = self.matrix.devices().filter(|device| *device != node.device());
         let addresses = [node.links.addresses.clone()]
             .into_iter()
@@ -236,7 +236,7 @@ impl Server {
         })?;
         let operation = Operation::RevokeInvite { invite };
         self.write_control(node, PayloadType::Authority, operation.encode(), cx)
-            .ok_or_else(|| not_written())?;
+            .ok_or_else(not_written)?;
         Ok(Reply::Done)
     }
 
@@ -312,7 +312,7 @@ impl Server {
         let kick = Operation::Kick { target: identity, heard: lines };
         let removal = self
             .write_control(node, PayloadType::Authority, kick.encode(), cx)
-            .ok_or_else(|| not_written())?
+            .ok_or_else(not_written)?
             .id();
         for lines in rest.chunks(crate::base::limits::HEARD_LINES_MAX) {
             let heard = Operation::Heard { removal, heard: lines.to_vec() };
@@ -346,7 +346,7 @@ impl Server {
             return Err(AppError::new("server.not_member", "You are no member of this server."));
         }
         self.write_control(node, PayloadType::Authority, Operation::Leave.encode(), cx)
-            .ok_or_else(|| not_written())?;
+            .ok_or_else(not_written)?;
         Ok(Reply::Done)
     }
 }

@@ -44,7 +44,7 @@ fn page(
     limit: usize,
     loaded: &Loaded,
 ) -> Result<Entries, Box<(Namespace, Page)>> {
-    let cursor = before.and_then(|bytes| Cursor::decode(bytes));
+    let cursor = before.and_then(Cursor::decode);
     let mut history = History::new(channel, cursor.as_ref(), limit.clamp(1, PAGE_MAX));
     loop {
         let scan = history.scan();

@@ -7,7 +7,10 @@ use super::{
     server::{CommitAt, ForkMoved, Kept, Server},
 };
 use crate::{
-    base::{DeviceId, EnvelopeId, PeerId, StateId, Timestamp, limits::{ADDITIONS_PER_COMMIT_MAX, LEAVES_MAX}},
+    base::{
+        DeviceId, EnvelopeId, PeerId, StateId, Timestamp,
+        limits::{ADDITIONS_PER_COMMIT_MAX, LEAVES_MAX},
+    },
     state::{
         authority::authorize,
         envelope::{Envelope, Header, Origin, PayloadType, Verified},
@@ -101,7 +104,9 @@ impl Server {
         };
         let fresh: Vec<_> =
             node.links.peers().filter(|peer| shared(peer) && !asked.contains(peer)).collect();
-        let Some(ask) = fresh.iter().find(|peer| **peer == author).or(fresh.first()) else { return };
+        let Some(ask) = fresh.iter().find(|peer| **peer == author).or(fresh.first()) else {
+            return;
+        };
         asked.insert(*ask);
         let event = Event::Want { channel, tip: envelope.tip(), ask: *ask };
         node.sync.handle(event, cx.now);
