@@ -1,9 +1,6 @@
 //! Joins that a restart interrupts, and joins by others than the founder.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,6 +10,7 @@ use spacepanda::{
     store::{Batch, Capability, Namespace, Page, ProviderStorageBackend},
     transport::memory::MemoryNetwork,
 };
+use tokio::sync::Mutex;
 
 use crate::{
     over_both_stores,
@@ -108,7 +106,7 @@ async fn of_two_who_could_add_somebody_one_does(place: impl AsyncFn() -> Place) 
 /// A store that is cut off: after so many saves none returns, as if the machine had lost its power.
 struct CutOff {
     store: Arc<dyn ProviderStorageBackend>,
-    left: AtomicUsize,
+    left: Mutex<usize>,
 }
 
 #[async_trait]
@@ -122,10 +120,12 @@ impl ProviderStorageBackend for CutOff {
     }
 
     async fn save(&self, batch: Batch) -> Result<()> {
-        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-        if left.is_err() {
-            std::future::pending::<()>().await;
-        }
+        let mut left = self.left.lock().await;
+        let Some(after) = left.checked_sub(1) else {
+            drop(left);
+            return std::future::pending().await;
+        };
+        *left = after;
         self.store.save(batch).await
     }
 
@@ -155,8 +155,9 @@ async fn join_with_the_inviter_cut_off_after(saves: usize) {
     let (server, channel, link) = found(&alice).await;
     alice.close().await.unwrap();
     // Opening saves once: the addresses.
-    let cut_off = CutOff { store: alices.place.store().await, left: AtomicUsize::new(1 + saves) };
-    let cut = alices.open_over(Arc::new(cut_off)).await;
+    let store = alices.place.store().await;
+    let power = Arc::new(CutOff { store, left: Mutex::new(1 + saves) });
+    let cut = alices.open_over(power.clone()).await;
     let bob = bobs.open().await;
     let mut events = bob.events();
     bob.join_server(&link).await.unwrap();
@@ -170,6 +171,7 @@ async fn join_with_the_inviter_cut_off_after(saves: usize) {
         assert!(!bob.servers().await.unwrap()[0].joined);
     }
     bob.close().await.unwrap();
+    *power.left.lock().await = 0;
     drop(cut);
 
     let alice = alices.open().await;

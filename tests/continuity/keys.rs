@@ -16,7 +16,19 @@ use crate::{
 
 over_both_stores!(no_store_holds_a_secret_of_another_and_its_own_rows_are_enough);
 
-const NAMESPACES: [&str; 8] = ["node", "log", "body", "timeline", "mls", "tree", "draft", "view"];
+const NAMESPACES: [&str; 11] = [
+    "node",
+    "log",
+    "log_tip",
+    "log_number",
+    "body",
+    "timeline",
+    "name",
+    "mls",
+    "tree",
+    "draft",
+    "view",
+];
 const PAGE: usize = 500;
 
 async fn no_store_holds_a_secret_of_another_and_its_own_rows_are_enough(
@@ -47,6 +59,7 @@ async fn no_store_holds_a_secret_of_another_and_its_own_rows_are_enough(
             assert!(!others.iter().any(|(_, _, value)| *value == private), "a private row");
         }
     }
+    assert!(!private_rows(&bobs_rows).is_empty(), "the key package by which Bob came");
 
     // A store of its own rows alone goes on, in the same group.
     let copy = backends().open_store("memory:", Setup::new()).await.unwrap();
@@ -106,14 +119,15 @@ fn account(rows: &[Row]) -> [[u8; 32]; 2] {
     [account.identity, account.device]
 }
 
-/// The rows of ratchets and key packages that are secret: all that another may not have. What every
-/// member has alike, such as the tree, is short of any key's name.
+/// The private parts of key packages: of what OpenMLS keeps the rows that no two members share.
 fn private_rows(rows: &[Row]) -> Vec<Bytes> {
-    let private = |(at, key, _): &&Row| {
-        let names: [&[u8]; 3] = [b"KeyPackage", b"EncryptionKeyPair", b"EpochKeyPairs"];
-        at.as_str() == "mls" && names.iter().any(|name| key.windows(name.len()).any(|w| w == *name))
+    let is_private = |(at, key, _): &&Row| {
+        at.as_str() == "mls"
+            && [&b"key-package"[..], b"encryption-key"]
+                .iter()
+                .any(|name| key.windows(name.len()).any(|window| window == *name))
     };
-    rows.iter().filter(private).map(|(_, _, value)| value.clone()).collect()
+    rows.iter().filter(is_private).map(|(_, _, value)| value.clone()).collect()
 }
 
 fn holds(rows: &[Row], secret: &[u8; 32]) -> bool {

@@ -56,8 +56,8 @@ async fn a_server_goes_on_in_its_epoch_and_the_other_side_reads_what_it_missed(
 
 async fn both_restart_in_every_order_and_lose_nothing(place: impl AsyncFn() -> Place) {
     let network = MemoryNetwork::new();
-    let people =
-        [("alice", place().await), ("bob", place().await)].map(|(n, p)| Person::new(&network, n, p));
+    let people = [("alice", place().await), ("bob", place().await)]
+        .map(|(n, p)| Person::new(&network, n, p));
     let mut nodes = [people[0].open().await, people[1].open().await];
     let (server, channel, link) = found(&nodes[0]).await;
     join(&nodes[1], &link).await;
