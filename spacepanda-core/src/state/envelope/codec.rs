@@ -192,6 +192,13 @@ impl Verified {
         self.envelope.trust()
     }
 
+    /// The same envelope without its body.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        self.envelope.body = None;
+        self
+    }
+
     /// The envelope as it travels.
     pub fn encode(&self) -> Bytes {
         let Envelope { header_bytes, signature, body, .. } = &self.envelope;
