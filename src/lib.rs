@@ -7,8 +7,9 @@
 //! # async fn main() -> Result<(), spacepanda::AppError> {
 //! use spacepanda::Node;
 //!
-//! let alice = Node::builder().name("Alice").store("memory:").listen("quic://127.0.0.1:0").open().await?;
-//! let bob = Node::builder().name("Bob").store("memory:").listen("quic://127.0.0.1:0").open().await?;
+//! let new = || Node::builder().store("memory:").listen("quic://127.0.0.1:0");
+//! let alice = new().name("Alice").open().await?;
+//! let bob = new().name("Bob").open().await?;
 //!
 //! let (server, channel) = alice.create_server("Pandas").await?;
 //! let link = alice.create_invite(server).await?;

@@ -70,49 +70,51 @@ pub(super) fn no_store() -> AppError {
 /// A store that opened and whose logs cannot be read.
 pub(super) fn unread(error: &Error) -> AppError {
     let (code, then) = match error.kind() {
-        ErrorKind::Corrupt => ("store.corrupt", "Restore it from a backup, or name another store."),
-        _ => ("store.unavailable", "Look at the store, then try again."),
+        ErrorKind::Corrupt => {
+            ("store.corrupt", " Restore it from a backup, or name another store.")
+        }
+        _ => ("store.unavailable", " Look at the store, then try again."),
     };
     said(code, "What the store keeps cannot be read", error, then)
 }
 
 fn store_failed(url: &str, known: bool, error: &Error) -> AppError {
+    // What a backend says of a newer store or a wrong URL says also what to do.
     let (code, then) = match error.kind() {
-        ErrorKind::Unsupported if !known => {
-            ("store.scheme_unknown", "Name another store, or build with what it needs.")
+        ErrorKind::Locked => return locked(url),
+        ErrorKind::Unsupported if !known => ("store.scheme_unknown", ""),
+        ErrorKind::Unsupported => ("store.newer", ""),
+        ErrorKind::Config => ("store.url_invalid", ""),
+        ErrorKind::Corrupt => {
+            ("store.corrupt", " Restore it from a backup, or name another store.")
         }
-        ErrorKind::Unsupported => {
-            ("store.newer", "Start the newer version of the program, or name another store.")
-        }
-        ErrorKind::Locked => (
-            "store.locked",
-            "Another node has it open and goes on. Close that one, or name another store.",
-        ),
-        ErrorKind::Config => ("store.url_invalid", "Correct the URL, then open the node again."),
-        ErrorKind::Corrupt => ("store.corrupt", "Restore it from a backup, or name another store."),
-        _ => ("store.unavailable", "Look at the place that it names, then try again."),
+        _ => ("store.unavailable", " Look at the place that it names, then try again."),
     };
     said(code, &format!("The store {url} did not open"), error, then)
 }
 
+fn locked(url: &str) -> AppError {
+    let sentence = format!(
+        "The store {url} is open in another node, which goes on with it. Nothing was changed, and \
+         this node is not open. Close the other one, or name another store."
+    );
+    AppError::new("store.locked", sentence)
+}
+
 fn listen_failed(url: &str, known: bool, error: &Error) -> AppError {
     let (code, then) = match error.kind() {
-        ErrorKind::Unsupported if !known => {
-            ("listen.scheme_unknown", "Name another transport, or build with what it needs.")
-        }
-        ErrorKind::Config => ("listen.url_invalid", "Correct the URL, then open the node again."),
-        _ => ("listen.failed", "Name another address or port, or try again."),
+        ErrorKind::Unsupported if !known => ("listen.scheme_unknown", ""),
+        ErrorKind::Config => ("listen.url_invalid", " Correct the URL, then open the node again."),
+        _ => ("listen.failed", " Name another address or port, or try again."),
     };
     said(code, &format!("The node cannot listen on {url}"), error, then)
 }
 
 fn said(code: &'static str, what: &str, error: &Error, then: &str) -> AppError {
-    let sentence =
-        format!("{what}: {error}. Nothing was changed, and the node is not open. {then}");
-    if error.is_retryable() {
-        AppError::retryable(code, sentence)
-    } else {
-        AppError::new(code, sentence)
+    let sentence = format!("{what}: {error}. The node is not open.{then}");
+    match error.is_retryable() {
+        true => AppError::retryable(code, sentence),
+        false => AppError::new(code, sentence),
     }
 }
 
@@ -129,4 +131,48 @@ fn shown(url: &str) -> String {
         return format!("{}:(with a name or password)", url.scheme());
     }
     format!("`{url}`")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_open_has_a_stable_code_and_is_named() {
+        let code = |kind, known| {
+            let error = store_failed("`sqlite:a`", known, &Error::new(kind, "open"));
+            assert!(error.to_string().contains("`sqlite:a`"), "{error}");
+            error.code()
+        };
+        assert_eq!(code(ErrorKind::Locked, true), "store.locked");
+        assert_eq!(code(ErrorKind::Unsupported, false), "store.scheme_unknown");
+        assert_eq!(code(ErrorKind::Unsupported, true), "store.newer");
+        assert_eq!(code(ErrorKind::Config, true), "store.url_invalid");
+        assert_eq!(code(ErrorKind::Corrupt, true), "store.corrupt");
+        assert_eq!(code(ErrorKind::Unavailable, true), "store.unavailable");
+        let error = listen_failed("`quic:`", true, &Error::new(ErrorKind::Unavailable, "bind"));
+        assert_eq!((error.code(), error.is_retryable()), ("listen.failed", true));
+    }
+
+    #[test]
+    fn what_may_be_a_secret_in_a_url_is_not_shown() {
+        assert_eq!(shown("sqlite:///a/b.db?key=secret#secret"), "`sqlite:///a/b.db`");
+        assert!(!shown("postgres://me:secret@host/a").contains("secret"));
+        assert!(!shown("secret").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn a_scheme_that_is_missing_is_named_with_the_feature_that_brings_it() {
+        let mut registry = Registry::new();
+        hint(&mut registry);
+        let opened = store(&registry, "sqlite:a", Setup::new()).await;
+        let error = opened.map(|_| ()).unwrap_err();
+        assert_eq!(error.code(), "store.scheme_unknown");
+        assert!(error.to_string().contains("`store-sqlite`"), "{error}");
+        let opened = transport(&registry, "quic://0.0.0.0:0", Setup::new()).await;
+        let error = opened.map(|_| ()).unwrap_err();
+        assert_eq!(error.code(), "listen.scheme_unknown");
+        assert!(error.to_string().contains("`transport-quic`"), "{error}");
+    }
 }

@@ -75,8 +75,7 @@ impl Channel {
             }
             (channel.greatest, channel.own) = (row.greatest, row.own);
         }
-        channel.progress =
-            loaded.row(&VIEW, &rows::progress_key(number)).unwrap_or_default();
+        channel.progress = loaded.row(&VIEW, &rows::progress_key(number)).unwrap_or_default();
         for (_, value) in loaded.prefix(&VIEW, &rows::control_prefix(number)) {
             if let Ok(ControlRow { device, number, control }) = cbor::decode(value) {
                 channel.control.entry(device).or_default().insert(number, control);
@@ -121,14 +120,15 @@ impl Channel {
         heads
     }
 
-    /// Takes in what was appended to the log; `device` is its author's local number.
+    /// Takes in what was appended to the log; `device` is its author's local number. Says whether its
+    /// author named something new in the control channel, where a floor may lie.
     pub(super) fn advance(
         &mut self,
         envelope: &Verified,
         device: u32,
         own: bool,
         batch: &mut Batch,
-    ) {
+    ) -> bool {
         let header = envelope.header();
         let tip = envelope.tip();
         self.frontier.advance(tip, header.previous.as_ref());
@@ -141,27 +141,29 @@ impl Channel {
         if own {
             self.own = self.own.max(header.timestamp);
         }
-        self.note_control(header, device, batch);
+        let names_news = self.note_control(header, device, batch);
         let row = HeadsRow {
             heads: self.heads.values().copied().collect(),
             greatest: self.greatest,
             own: self.own,
         };
         batch.put(VIEW, rows::heads_key(self.number), cbor::encode(&row));
+        names_news
     }
 
-    fn note_control(&mut self, header: &Header, device: u32, batch: &mut Batch) {
-        let Some(control) = &header.control else { return };
+    fn note_control(&mut self, header: &Header, device: u32, batch: &mut Batch) -> bool {
+        let Some(control) = &header.control else { return false };
         let control: Vec<_> = control.iter().map(|tip| tip.id).collect();
         let log = self.control.entry(header.sender).or_default();
         if log.last_key_value().is_some_and(|(_, last)| *last == control) {
-            return;
+            return false;
         }
         let row =
             ControlRow { device: header.sender, number: header.sequence, control: control.clone() };
         log.insert(header.sequence, control);
         let key = rows::control_key(self.number, device, header.sequence);
         batch.put(VIEW, key, cbor::encode(&row));
+        true
     }
 
     /// Where each log begins for somebody who came in by one of `admits`: at the first envelope whose
@@ -217,9 +219,9 @@ impl Channel {
         let above = |tip: &Tip| {
             let log = self.control.get(&tip.device);
             let named = log.and_then(|log| log.range(..=tip.number).next_back());
-            named.and_then(|(_, control)| dag.closure(control).ok()).is_some_and(|past| {
-                admits.iter().all(|admit| dag.holds(&past, *admit))
-            })
+            named
+                .and_then(|(_, control)| dag.closure(control).ok())
+                .is_some_and(|past| admits.iter().all(|admit| dag.holds(&past, *admit)))
         };
         self.frontier.tips().filter(above).collect()
     }

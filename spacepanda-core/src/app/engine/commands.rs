@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{
-        ChannelId, IdentityId, MessageId, ServerId, cbor,
+        ChannelId, IdentityId, MessageId, ServerId,
         limits::{ADDRESSES_MAX, CHANNELS_MAX, TEXT_LEN_MAX},
     },
     state::{
@@ -142,7 +142,7 @@ impl Machine {
         let state = group.state_id();
         server.keep_state(node, state, group, cx);
         server.resettle_quietly(node);
-        server.meet_own_channels(node, cx);
+        server.meet_channels(node, cx);
         self.servers.insert(id, server);
         node.queue(Work::StandOn(id, state));
         Ok(Reply::Server { server: id, channel: first_channel })
@@ -184,8 +184,8 @@ impl Server {
         let payload = StructureOp::CreateChannel { name }.encode();
         let made = self
             .write_control(node, PayloadType::Structure, payload, cx)
-            .ok_or_else(|| not_written())?;
-        self.meet_own_channels(node, cx);
+            .ok_or_else(not_written)?;
+        self.meet_channels(node, cx);
         Ok(Reply::Channel(ChannelId::new(*made.id().as_bytes())))
     }
 
@@ -206,7 +206,7 @@ impl Server {
             expires: cx.now.saturating_add(valid.unwrap_or(INVITE_VALID)),
         };
         self.write_control(node, PayloadType::Authority, operation.encode(), cx)
-            .ok_or_else(|| not_written())?;
+            .ok_or_else(not_written)?;
         let others = self.matrix.devices().filter(|device| *device != node.device());
         let addresses = [node.links.addresses.clone()]
             .into_iter()
@@ -236,7 +236,7 @@ impl Server {
         })?;
         let operation = Operation::RevokeInvite { invite };
         self.write_control(node, PayloadType::Authority, operation.encode(), cx)
-            .ok_or_else(|| not_written())?;
+            .ok_or_else(not_written)?;
         Ok(Reply::Done)
     }
 
@@ -279,7 +279,9 @@ impl Server {
         }
         Err(AppError::new(
             "channel.unknown",
-            format!("This server has no channel {channel}. Nothing was changed; list its channels."),
+            format!(
+                "This server has no channel {channel}. Nothing was changed; list its channels."
+            ),
         ))
     }
 
@@ -310,7 +312,7 @@ impl Server {
         let kick = Operation::Kick { target: identity, heard: lines };
         let removal = self
             .write_control(node, PayloadType::Authority, kick.encode(), cx)
-            .ok_or_else(|| not_written())?
+            .ok_or_else(not_written)?
             .id();
         for lines in rest.chunks(crate::base::limits::HEARD_LINES_MAX) {
             let heard = Operation::Heard { removal, heard: lines.to_vec() };
@@ -344,13 +346,8 @@ impl Server {
             return Err(AppError::new("server.not_member", "You are no member of this server."));
         }
         self.write_control(node, PayloadType::Authority, Operation::Leave.encode(), cx)
-            .ok_or_else(|| not_written())?;
+            .ok_or_else(not_written)?;
         Ok(Reply::Done)
-    }
-
-    /// Opens the channels that one's own operation has just made.
-    pub(super) fn meet_own_channels(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        self.meet_channels(node, cx);
     }
 }
 

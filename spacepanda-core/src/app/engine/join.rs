@@ -22,7 +22,7 @@ use crate::{
         authority::{AdmitError, JoinRequest, Operation},
         envelope::{Envelope, PayloadType},
         link::Kind,
-        mls::{self, CommitBody, Rows, group_id},
+        mls::{self, CommitBody, PackageUse, Rows, group_id},
     },
 };
 
@@ -97,15 +97,21 @@ impl Machine {
             if server.is_member(&me) && server.join.as_ref().is_none_or(Join::is_complete) {
                 return Err(AppError::new("join.member", "You are in this server already."));
             }
-            if server.join.as_ref().is_some_and(|join| !join.is_complete() && join.row.link == text) {
+            if server.join.as_ref().is_some_and(|join| !join.is_complete() && join.row.link == text)
+            {
                 self.dial_for_join(&id, cx);
                 return Ok(Reply::Server { server: id, channel: None });
             }
         }
         let number = self.node.numbers.server(id, &mut cx.fx.batch);
         let account = self.node.me();
-        let made = mls::key_package(&account.device_key, &account.certificate, &cx.chance.secret())
-            .map_err(|error| AppError::new("join.failed", error.to_string()))?;
+        let made = mls::key_package(
+            &account.device_key,
+            &account.certificate,
+            PackageUse::Once,
+            &cx.chance.secret(),
+        )
+        .map_err(|error| AppError::new("join.failed", error.to_string()))?;
         let request = JoinRequest::sign(
             id,
             &link.invite_key,
@@ -178,7 +184,12 @@ impl Machine {
     }
 
     /// Somebody asks to be let in.
-    pub(super) fn join_requested(&mut self, peer: PeerId, asked: &JoinRequestFrame, cx: &mut Cx<'_>) {
+    pub(super) fn join_requested(
+        &mut self,
+        peer: PeerId,
+        asked: &JoinRequestFrame,
+        cx: &mut Cx<'_>,
+    ) {
         let refused = match self.servers.get_mut(&asked.server) {
             Some(server) => server.admit(&mut self.node, &asked.request, cx).err(),
             None => Some(Refusal::Unknown),
@@ -262,7 +273,11 @@ impl Server {
             self.ask_for_tree(node, state, cx);
             return;
         }
-        if self.stand.is_some() && self.stand == self.head && !self.caught_up.is_empty() && self.caught_up_at.is_some() {
+        if self.stand.is_some()
+            && self.stand == self.head
+            && !self.caught_up.is_empty()
+            && self.caught_up_at.is_some()
+        {
             self.complete(cx);
         }
     }
@@ -330,7 +345,8 @@ impl Server {
         state: StateId,
         cx: &mut Cx<'_>,
     ) {
-        let reader = self.authority.certified(&peer).is_some_and(|identity| self.is_member(&identity));
+        let reader =
+            self.authority.certified(&peer).is_some_and(|identity| self.is_member(&identity));
         let held = reader && self.bring_group(&state, cx.loaded);
         let group = self.groups.get(&state).filter(|_| held);
         let tree = group.and_then(|group| group.tree().ok());
@@ -369,10 +385,11 @@ impl Server {
             .iter()
             .map(|(key, value)| (key[prefix.len()..].to_vec(), value.clone()))
             .collect();
-        let Ok(joined) = mls::join(&welcome, tree, private, &cx.chance.secret()) else { return };
-        let certified = joined.leaves().iter().all(|leaf| {
-            self.authority.certified(&leaf.device()) == Some(leaf.identity())
-        });
+        let Ok(joined) = mls::join(&welcome, tree, &private, &cx.chance.secret()) else { return };
+        let certified = joined
+            .leaves()
+            .iter()
+            .all(|leaf| self.authority.certified(&leaf.device()) == Some(leaf.identity()));
         let sound = joined.state_id() == state
             && joined.group_id() == group_id(&self.id, joined.settings().generation)
             && certified;
@@ -385,7 +402,9 @@ impl Server {
     /// What time calls for while a join is under way; says whether to dial again.
     pub(super) fn tick_join(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> bool {
         self.request(node, cx);
-        let Some(join) = self.join.as_ref().filter(|join| !join.is_complete()) else { return false };
+        let Some(join) = self.join.as_ref().filter(|join| !join.is_complete()) else {
+            return false;
+        };
         join.redial_at.is_some_and(|at| at <= cx.now)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     base::{DeviceId, IdentityId, PeerId, Secret, ServerId, Timestamp, cbor},
     state::{
         identity::VerifiedCertificate,
-        link::{Kind, Me, Output, Session},
+        link::{Kind, Output, Session},
         sync::{self, SyncEngine},
     },
 };
@@ -99,13 +99,15 @@ impl Links {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let waiting = |device: &DeviceId| !self.peers.contains_key(device) && !self.is_dialling(device);
+        let waiting =
+            |device: &DeviceId| !self.peers.contains_key(device) && !self.is_dialling(device);
         self.redials.iter().filter(|(device, _)| waiting(device)).map(|(_, redial)| redial.at).min()
     }
 
     fn is_dialling(&self, device: &DeviceId) -> bool {
         let to = |dial: &Dial| matches!(dial, Dial::Member(to) if to == device);
-        self.dials.values().any(to) || self.open.values().any(|open| open.dial.as_ref().is_some_and(to))
+        self.dials.values().any(to)
+            || self.open.values().any(|open| open.dial.as_ref().is_some_and(to))
     }
 
     /// Dials a member whom a link names.
@@ -195,7 +197,8 @@ impl Machine {
         let known = |server: &Server| server.authority.certified(&peer) == Some(identity);
         let shares = self.servers.values().any(known);
         let invited = |server: &&Server| {
-            let mut secrets = server.matrix.open_invites().map(|invite| invite.meeting_secret.clone());
+            let mut secrets =
+                server.matrix.open_invites().map(|invite| invite.meeting_secret.clone());
             secrets.any(|secret| open.session.knows(&secret))
         };
         let joins = match &open.dial {
@@ -222,6 +225,9 @@ impl Machine {
         if let Some(old) = self.node.links.peers.get_mut(&peer) {
             old.joins = old.joins.or(joins);
             if old.dialled_by == lower && new.dialled_by != lower {
+                for server in self.servers.values_mut() {
+                    server.request(&mut self.node, cx);
+                }
                 return false;
             }
             let old_link = old.link;
@@ -241,6 +247,7 @@ impl Machine {
             if let Some(server) = self.servers.get_mut(&id) {
                 server.shares.remove(&peer);
                 server.caught_up.remove(&peer);
+                server.asked.clear();
                 server.request(&mut self.node, cx);
             }
         }
@@ -285,7 +292,8 @@ impl Machine {
                 }
             }
             Kind::Tree => {
-                if let Ok(Tree { server, state, tree: Some(tree) }) = cbor::decode_lenient(payload) {
+                if let Ok(Tree { server, state, tree: Some(tree) }) = cbor::decode_lenient(payload)
+                {
                     self.node.queue(Work::Enter { server, state, tree: tree.into() });
                 }
             }
@@ -313,7 +321,10 @@ impl Machine {
         let me = self.node.device();
         let mut news = Vec::new();
         for record in records.into_iter().take(RECORDS_MAX) {
-            let known = self.servers.values().any(|server| server.authority.certified(&record.device).is_some());
+            let known = self
+                .servers
+                .values()
+                .any(|server| server.authority.certified(&record.device).is_some());
             let held = self.node.links.book.get(&record.device).map(|held| held.number);
             let fits = held.is_some() || self.node.links.book.len() < BOOK_LEN_MAX;
             let wanted = (known || record.device == from)
@@ -377,7 +388,10 @@ impl Machine {
             if device == me || links.peers.contains_key(&device) || links.is_dialling(&device) {
                 continue;
             }
-            let Some(addresses) = links.addresses_of(&device).filter(|list| !list.is_empty()) else { continue };
+            let Some(addresses) = links.addresses_of(&device).filter(|list| !list.is_empty())
+            else {
+                continue;
+            };
             let first = Redial { at: cx.now, pause_ms: REDIAL_MS_MIN };
             if links.redials.entry(device).or_insert(first).at <= cx.now {
                 links.dial(Dial::Member(device), addresses, cx);
@@ -390,10 +404,8 @@ impl Links {
     /// Puts off the next try by a pause that doubles, half more or less.
     fn postpone(&mut self, device: DeviceId, cx: &mut Cx<'_>) {
         let random = cx.chance.number();
-        let redial = self
-            .redials
-            .entry(device)
-            .or_insert(Redial { at: cx.now, pause_ms: REDIAL_MS_MIN });
+        let redial =
+            self.redials.entry(device).or_insert(Redial { at: cx.now, pause_ms: REDIAL_MS_MIN });
         let wait = redial.pause_ms / 2 + random % redial.pause_ms;
         redial.at = cx.now.saturating_add(std::time::Duration::from_millis(wait));
         redial.pause_ms = (redial.pause_ms * 2).min(REDIAL_MS_MAX);

@@ -44,7 +44,7 @@ fn page(
     limit: usize,
     loaded: &Loaded,
 ) -> Result<Entries, Box<(Namespace, Page)>> {
-    let cursor = before.and_then(|bytes| Cursor::decode(bytes));
+    let cursor = before.and_then(Cursor::decode);
     let mut history = History::new(channel, cursor.as_ref(), limit.clamp(1, PAGE_MAX));
     loop {
         let scan = history.scan();
@@ -103,9 +103,7 @@ impl Server {
 
     pub(super) fn channel_list(&self) -> Vec<ChannelSummary> {
         let channels = self.structure.channels().into_iter();
-        channels
-            .map(|channel| ChannelSummary { channel: channel.id, name: channel.name })
-            .collect()
+        channels.map(|channel| ChannelSummary { channel: channel.id, name: channel.name }).collect()
     }
 
     pub(super) fn members(&self, node: &Node) -> Vec<Member> {
@@ -136,8 +134,7 @@ impl Server {
         let found = number.map(|number| page(number, before.as_ref(), limit, cx.loaded));
         let entries = found.and_then(Result::ok).unwrap_or_default();
         let counting = entries.entries.iter().filter(|row| self.counts(&channel, row));
-        let mut messages: Vec<_> =
-            counting.map(|row| self.message(channel, row, cx)).collect();
+        let mut messages: Vec<_> = counting.map(|row| self.message(channel, row, cx)).collect();
         if before.is_none() {
             let drafts = self.drafts.iter().filter(|(_, draft)| draft.channel == channel);
             messages.extend(drafts.map(|(_, draft)| self.draft_message(node, draft, cx)));
@@ -164,11 +161,8 @@ impl Server {
             timestamp: row.entry.at,
             past: past.to_vec(),
         };
-        let tip = Tip {
-            device: row.entry.device,
-            number: row.place.number,
-            id: row.entry.envelope,
-        };
+        let tip =
+            Tip { device: row.entry.device, number: row.place.number, id: row.entry.envelope };
         self.authority.counts(&origin, &tip, &post_need(*channel))
     }
 
@@ -223,8 +217,9 @@ impl Server {
         let admits: Vec<EnvelopeId> =
             self.matrix.members().flat_map(|id| self.authority.admits_of(&id)).collect();
         let others = self.channels.values().filter(|channel| channel.id != self.control);
-        let channels: Vec<(ChannelId, Vec<Tip>)> =
-            others.map(|channel| (channel.id, channel.tips_above(self.authority.dag(), &admits))).collect();
+        let channels: Vec<(ChannelId, Vec<Tip>)> = others
+            .map(|channel| (channel.id, channel.tips_above(self.authority.dag(), &admits)))
+            .collect();
         let control: Vec<_> = self.control_channel().frontier.tips().collect();
         let matrix = self.matrix.hash();
         let structure = self.structure.heads().iter().map(|head| head.to_vec()).collect();

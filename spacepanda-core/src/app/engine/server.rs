@@ -12,7 +12,9 @@ use super::{
     share::Share,
 };
 use crate::{
-    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip},
+    base::{
+        ChannelId, DeviceId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip,
+    },
     state::{
         authority::{Authority, PermissionMatrix},
         crdt::{Draft, Structure},
@@ -38,15 +40,20 @@ pub(super) struct Server {
     pub structure: Structure,
     /// Envelopes of the control channel on structure, in the order in which they were kept.
     pub structure_log: Vec<Verified>,
+    /// Per envelope of the control channel, the latest operations on structure in its past, itself
+    /// included.
+    pub structure_heads: BTreeMap<EnvelopeId, Vec<EnvelopeId>>,
     pub tree: CommitTree,
     pub commits: BTreeMap<EnvelopeId, CommitAt>,
     /// The nearest commit of its own log at or before each control envelope of a device's log.
     pub last_commit: BTreeMap<EnvelopeId, EnvelopeId>,
     /// Bodies of commits that are held.
     pub bodies: BTreeSet<EnvelopeId>,
+    /// Who was asked for bodies that are not held.
+    pub asked: BTreeMap<EnvelopeId, BTreeSet<PeerId>>,
     pub choice: Option<Choice>,
     pub head: Option<StateId>,
-    pub head_moved: Timestamp,
+    pub fork_moved: ForkMoved,
     pub stand: Option<StateId>,
     pub kept: BTreeMap<StateId, Kept>,
     pub groups: BTreeMap<StateId, Group>,
@@ -61,6 +68,15 @@ pub(super) struct Server {
     /// When this device commits what is called for, unless somebody did.
     pub reconcile_at: Option<(StateId, Timestamp)>,
     pub window_at: Option<Timestamp>,
+}
+
+/// When a commit last came that competes with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ForkMoved {
+    Never,
+    /// In this step.
+    Now,
+    At(Timestamp),
 }
 
 /// A commit's header facts, and where it stands.
@@ -90,13 +106,15 @@ impl Server {
             authority,
             structure: Structure::new(),
             structure_log: Vec::new(),
+            structure_heads: BTreeMap::new(),
             tree: CommitTree::new(),
             commits: BTreeMap::new(),
             last_commit: BTreeMap::new(),
             bodies: BTreeSet::new(),
+            asked: BTreeMap::new(),
             choice: None,
             head: None,
-            head_moved: Timestamp::ZERO,
+            fork_moved: ForkMoved::Never,
             stand: None,
             kept: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -127,11 +145,6 @@ impl Server {
 
     pub(super) fn control_channel(&self) -> &Channel {
         self.channels.get(&self.control).expect("the control channel is loaded with its server")
-    }
-
-    pub(super) fn control_channel_mut(&mut self) -> &mut Channel {
-        let control = self.control;
-        self.channels.get_mut(&control).expect("the control channel is loaded with its server")
     }
 
     /// Whose device it is, as known now.

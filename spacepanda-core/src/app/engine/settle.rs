@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     event::Event,
     machine::{Cx, Node, Work},
-    server::{CommitAt, Server},
+    server::{CommitAt, ForkMoved, Server},
 };
 use crate::{
     base::{DeviceId, EnvelopeId, IdentityId, StateId},
@@ -39,6 +39,11 @@ impl Server {
             }
             _ => {}
         }
+        let latest = match header.payload_type {
+            PayloadType::Structure => vec![envelope.id()],
+            _ => self.structure_before(envelope),
+        };
+        self.structure_heads.insert(envelope.id(), latest);
         let last = match header.payload_type {
             PayloadType::Commit => Some(envelope.id()),
             _ => inherited,
@@ -92,6 +97,9 @@ impl Server {
             removes: payload.removes.clone(),
             own_previous,
         });
+        if self.tree.children(&payload.parent).len() > 1 {
+            self.fork_moved = ForkMoved::Now;
+        }
         self.commits.insert(envelope.id(), CommitAt { tip: envelope.tip(), payload });
     }
 
@@ -102,21 +110,38 @@ impl Server {
         self.tree.add_vote(Vote { envelope: envelope.id(), identity, state: payload.state });
     }
 
-    /// Executes an operation on structure, if its author was entitled to it.
+    /// Executes an operation on structure if its author was entitled to it and no removal cuts it off;
+    /// else notes it, so that others can name it.
     fn apply_structure(&mut self, envelope: &Verified) {
-        let opened = plain(envelope).and_then(|opened| opened.decode(|bytes| StructureOp::decode(&bytes)).ok());
-        let Some(opened) = opened else { return };
-        let Ok(authorized) = authorize(&self.authority, opened) else { return };
         let header = envelope.header();
+        let (id, device, order) = (envelope.id(), header.sender, header.order);
+        let past = self.structure_before(envelope);
+        let authorized = plain(envelope)
+            .and_then(|opened| opened.decode(|bytes| StructureOp::decode(&bytes)).ok())
+            .filter(|opened| !self.authority.is_cut(opened.origin(), &envelope.tip()))
+            .and_then(|opened| authorize(&self.authority, opened).ok());
+        // Where the document cannot go on it stops, and says so at each later operation; the log stays.
+        let _ = match authorized {
+            Some(operation) => {
+                self.structure.apply(id, device, order, &past, operation).map(|_| ())
+            }
+            None => self.structure.pass_over(id, device, order, &past),
+        };
+    }
+
+    /// The latest operations on structure in the past of an envelope.
+    fn structure_before(&self, envelope: &Verified) -> Vec<EnvelopeId> {
+        let named = envelope.header().named();
+        let latest: BTreeSet<_> =
+            named.filter_map(|id| self.structure_heads.get(&id)).flatten().copied().collect();
         let dag = self.authority.dag();
-        let Ok(past) = dag.closure(&header.control_past()) else { return };
-        let before: Vec<_> = self
-            .structure
-            .operations()
-            .filter(|id| dag.index(id).is_some_and(|index| dag.holds(&past, index)))
-            .collect();
-        // What cannot be executed stops the document there; the log is kept.
-        let _ = self.structure.apply(envelope.id(), header.sender, header.order, &before, authorized);
+        let is_behind = |id: &EnvelopeId| {
+            latest.iter().any(|other| {
+                let pair = dag.index(id).zip(dag.index(other));
+                pair.is_some_and(|(id, other)| dag.is_before(id, other))
+            })
+        };
+        latest.iter().filter(|id| !is_behind(id)).copied().collect()
     }
 
     /// Resolves what was loaded, without telling: it was told when it happened.
@@ -138,6 +163,7 @@ impl Server {
         self.recount(node, cx);
         self.share(node, cx);
         self.choose(node, cx);
+        self.chase(node);
         self.reconcile(node, cx);
         self.go_on_joining(node, cx);
         self.window(node, cx);
@@ -147,7 +173,7 @@ impl Server {
     fn recount(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let recount = self.authority.settle();
         let before = std::mem::replace(&mut self.matrix, self.authority.now());
-        if recount.touches_content() {
+        if recount.content {
             self.structure = Structure::new();
             for envelope in self.structure_log.clone() {
                 self.apply_structure(&envelope);
@@ -168,7 +194,7 @@ impl Server {
     }
 
     /// Opens channels that were just made.
-    fn meet_channels(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+    pub(super) fn meet_channels(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         for met in self.structure.channels() {
             if node.channels.contains_key(&met.id) {
                 continue;
@@ -187,12 +213,14 @@ impl Server {
 
     /// Walks the tree again: the head, a vote where it is due, and the stand (COMMIT-TREE 4 to 7).
     fn choose(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        if self.fork_moved == ForkMoved::Now {
+            self.fork_moved = ForkMoved::At(cx.now);
+        }
         self.vote(node, cx);
         self.choice = self.tree.choose(&self.view());
         let head = self.choice.as_ref().map(|choice| choice.head);
         if head != self.head {
             self.head = head;
-            self.head_moved = cx.now;
             self.reconcile_at = None;
         }
         let Some(head) = head else { return };
@@ -203,6 +231,17 @@ impl Server {
         }
         if !self.kept.contains_key(&head) && !self.kept.is_empty() {
             node.queue(Work::Reach(self.id, head));
+        }
+    }
+
+    /// Goes after the states that messages wait for.
+    fn chase(&self, node: &mut Node) {
+        for state in self.unopened.keys() {
+            if self.kept.contains_key(state) {
+                self.open_waiting(node, state);
+            } else if !self.kept.is_empty() && self.tree.path_to(state).is_some() {
+                node.queue(Work::Reach(self.id, *state));
+            }
         }
     }
 

@@ -139,7 +139,11 @@ impl Machine {
             Action::DeliverBody { peer, channel, tip, bytes } => {
                 self.delivered(peer, channel, Some(tip), &bytes);
             }
-            Action::NotHeld { .. } => {}
+            Action::NotHeld { channel, .. } => {
+                if let Some(server) = self.node.channels.get(&channel).copied() {
+                    self.node.settle(server);
+                }
+            }
             Action::Send { peer, bytes } => self.node.send_sync(peer, &bytes, cx),
             Action::CaughtUp { peer, channel } => {
                 let Some(server) = self.node.channels.get(&channel).copied() else { return };
@@ -204,7 +208,8 @@ impl Machine {
         tips: Vec<Tip>,
         cx: &mut Cx<'_>,
     ) {
-        let held = tips.into_iter().filter(|tip| cx.loaded.entry(&channel, tip).is_some()).collect();
+        let held =
+            tips.into_iter().filter(|tip| cx.loaded.entry(&channel, tip).is_some()).collect();
         self.node.sync.handle(Event::Probed { ticket, held }, cx.now);
     }
 

@@ -174,8 +174,8 @@ impl Server {
         }
     }
 
-    pub(super) fn load_reads(&self, _loaded: &Loaded) -> Reads {
-        let mut reads = Channel::reads(self.control, self.number_of_control());
+    pub(super) fn load_reads(&self, control: u32) -> Reads {
+        let mut reads = Channel::reads(self.control, control);
         reads.prefixes.push((VIEW, rows::unopened_prefix(self.number)));
         reads.rows.push((VIEW, rows::caught_up_key(self.number)));
         if let Some(kept) = self.stand.and_then(|stand| self.kept.get(&stand)) {

@@ -1,18 +1,21 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use super::{
     machine::{Cx, Node, Work},
     reads::{Loaded, Reads},
     rows::{self, MLS, StateRow, TREE},
-    server::{CommitAt, Kept, Server},
+    server::{CommitAt, ForkMoved, Kept, Server},
 };
 use crate::{
-    base::{DeviceId, EnvelopeId, StateId, Timestamp, limits::ADDITIONS_PER_COMMIT_MAX},
+    base::{
+        DeviceId, EnvelopeId, PeerId, StateId, Timestamp,
+        limits::{ADDITIONS_PER_COMMIT_MAX, LEAVES_MAX},
+    },
     state::{
         authority::authorize,
         envelope::{Envelope, Header, Origin, PayloadType, Verified},
         mls::{
-            Change, Group, Merged, MlsError, Parents,
+            self, Change, Group, Merged, MlsError, Parents,
             tree::{self, Window},
         },
         sync::{Event, SyncEngine},
@@ -87,19 +90,26 @@ impl Server {
     ) -> Result<Group, MlsError> {
         let group = self.groups.get(parent).ok_or(MlsError::WrongState)?;
         let (opened, staged) = group.stage(envelope, &cx.chance.secret())?;
-        let authorized =
-            authorize(&self.authority, opened).map_err(|_| MlsError::NotAuthorized)?;
+        let authorized = authorize(&self.authority, opened).map_err(|_| MlsError::NotAuthorized)?;
         staged.merge(authorized)
     }
 
-    fn ask_for_body(&self, node: &mut Node, envelope: &Verified, cx: &Cx<'_>) {
+    /// Asks one peer for a body that is not held: first the author, then whoever was not asked yet.
+    pub(super) fn ask_for_body(&mut self, node: &mut Node, envelope: &Verified, cx: &Cx<'_>) {
+        let channel = envelope.header().channel;
+        let asked = self.asked.entry(envelope.id()).or_default();
         let author = envelope.header().sender;
-        let peers: Vec<_> = node.links.peers().collect();
-        let ask = peers.iter().find(|peer| **peer == author).or(peers.first()).copied();
-        if let Some(ask) = ask {
-            let event = Event::Want { channel: self.control, tip: envelope.tip(), ask };
-            node.sync.handle(event, cx.now);
-        }
+        let shared = |peer: &PeerId| {
+            self.shares.get(peer).is_some_and(|shared| shared.contains_key(&channel))
+        };
+        let fresh: Vec<_> =
+            node.links.peers().filter(|peer| shared(peer) && !asked.contains(peer)).collect();
+        let Some(ask) = fresh.iter().find(|peer| **peer == author).or(fresh.first()) else {
+            return;
+        };
+        asked.insert(*ask);
+        let event = Event::Want { channel, tip: envelope.tip(), ask: *ask };
+        node.sync.handle(event, cx.now);
     }
 
     /// Has a kept state's group in memory; says whether it has.
@@ -123,7 +133,9 @@ impl Server {
         let number = node.next_state;
         node.next_state += 1;
         let mut bytes = 0;
-        for change in group.take_changes() {
+        // Rows that cannot be written are a fault of the adapter: the state is not kept.
+        let Ok(changes) = group.take_changes() else { return };
+        for change in changes {
             if let Some(value) = change.value {
                 bytes += value.len() as u64;
                 cx.fx.batch.put(MLS, rows::mls_key(number, &change.key), value);
@@ -143,16 +155,23 @@ impl Server {
         }
     }
 
-    /// Saves what a step changed in a kept state's rows.
-    pub(super) fn save_group(&mut self, state: &StateId, cx: &mut Cx<'_>) {
-        let Some((group, kept)) = self.groups.get_mut(state).zip(self.kept.get(state)) else { return };
-        for change in group.take_changes() {
+    /// Saves what a step changed in a kept state's rows; says whether it could. If not, the group is
+    /// dropped from memory, and loaded as it was before the step.
+    pub(super) fn save_group(&mut self, state: &StateId, cx: &mut Cx<'_>) -> bool {
+        let group = self.groups.get_mut(state).zip(self.kept.get(state));
+        let Some((group, kept)) = group else { return false };
+        let Ok(changes) = group.take_changes() else {
+            self.groups.remove(state);
+            return false;
+        };
+        for change in changes {
             let key = rows::mls_key(kept.number, &change.key);
             match change.value {
                 Some(value) => cx.fx.batch.put(MLS, key, value),
                 None => cx.fx.batch.delete(MLS, key),
             }
         }
+        true
     }
 
     /// Encrypts at `state` from now on.
@@ -163,8 +182,11 @@ impl Server {
         if !self.bring_group(&state, cx.loaded) {
             return;
         }
-        for (id, stands, left) in
-            self.stand.map(|old| (old, false, Some(cx.now))).into_iter().chain([(state, true, None)])
+        for (id, stands, left) in self
+            .stand
+            .map(|old| (old, false, Some(cx.now)))
+            .into_iter()
+            .chain([(state, true, None)])
         {
             if let Some(kept) = self.kept.get_mut(&id) {
                 (kept.row.stand, kept.row.left) = (stands, left);
@@ -186,7 +208,16 @@ impl Server {
             self.reconcile_at = None;
             return;
         }
-        let change = self.difference(&head);
+        let mut change = self.difference(&head);
+        let settled = self.forks_settled();
+        if settled.is_some_and(|at| at > cx.now) && !change.adds.is_empty() {
+            // Additions wait for forks to settle; removals do not.
+            change.adds.clear();
+            if change == Change::default() {
+                self.reconcile_at = settled.map(|at| (head, at));
+                return;
+            }
+        }
         if change == Change::default() {
             self.reconcile_at = None;
             return;
@@ -199,6 +230,14 @@ impl Server {
         if at <= cx.now {
             self.reconcile_at = None;
             self.commit(node, &change, cx);
+        }
+    }
+
+    /// When no fork has moved for a while.
+    fn forks_settled(&self) -> Option<Timestamp> {
+        match self.fork_moved {
+            ForkMoved::At(at) => Some(at.saturating_add(TURN)),
+            ForkMoved::Never | ForkMoved::Now => None,
         }
     }
 
@@ -221,15 +260,17 @@ impl Server {
             .map(|(device, _)| *device)
             .take(REMOVALS_PER_COMMIT_MAX)
             .collect();
-        let used: BTreeSet<_> = self.tree.used_packages(head);
+        let used = self.tree.used_packages(head);
         let adds = self
             .matrix
             .members()
-            .filter_map(|identity| self.authority.package_of(&identity))
-            .filter(|package| !roster.contains_key(&package.device))
-            .filter(|package| !used.contains(&package.reference))
-            .map(|package| package.bytes.to_vec())
-            .take(ADDITIONS_PER_COMMIT_MAX)
+            .filter_map(|identity| self.authority.request_of(&identity))
+            .filter(|request| !roster.contains_key(&request.certificate().device))
+            .map(|request| request.key_package().to_vec())
+            .filter(|package| {
+                mls::package_facts(package).is_ok_and(|facts| !used.contains(&facts.reference))
+            })
+            .take(ADDITIONS_PER_COMMIT_MAX.min(LEAVES_MAX.saturating_sub(roster.len())))
             .collect();
         Change { adds, removes }
     }
@@ -240,7 +281,9 @@ impl Server {
         let Some(mut header) = self.next_header(node, self.control, PayloadType::Commit, cx) else {
             return;
         };
-        let Some(Merged { group, payload, body }) = self.build(node, change, &header, cx) else { return };
+        let Some(Merged { group, payload, body }) = self.build(node, change, &header, cx) else {
+            return;
+        };
         header.payload = payload.encode();
         let child = payload.child;
         if self.write(node, header, Some(body.encode().into()), cx).is_ok() {
@@ -258,8 +301,7 @@ impl Server {
     ) -> Option<Merged> {
         let group = self.stand_group()?;
         let signer = &node.me().device_key;
-        let built =
-            group.build(signer, change, Parents::of(header), &cx.chance.secret()).ok()?;
+        let built = group.build(signer, change, Parents::of(header), &cx.chance.secret()).ok()?;
         let authorized = authorize(&self.authority, built.open(Origin::of(header))).ok()?;
         built.merge(authorized).ok()
     }
@@ -281,10 +323,8 @@ impl Server {
         self.window_at = None;
         let Some((group, stand)) = self.stand_group().zip(self.stand) else { return };
         let settings = group.settings();
-        let window = Window {
-            hours: settings.window_hours.into(),
-            states: settings.window_states.into(),
-        };
+        let window =
+            Window { hours: settings.window_hours.into(), states: settings.window_states.into() };
         let kept: Vec<_> = self
             .kept
             .values()

@@ -39,12 +39,7 @@ impl Server {
     }
 
     /// One batch: the ratchet, one's own log, one's own text, and the draft is gone.
-    fn encrypt(
-        &mut self,
-        node: &mut Node,
-        draft: &Draft,
-        cx: &mut Cx<'_>,
-    ) -> Option<()> {
+    fn encrypt(&mut self, node: &mut Node, draft: &Draft, cx: &mut Cx<'_>) -> Option<()> {
         let stand = self.stand?;
         let content = Content::Text { text: draft.text.clone() }.encode();
         let mut header = self.next_header(node, draft.channel, PayloadType::Message, cx)?;
@@ -53,15 +48,19 @@ impl Server {
         let group = self.groups.get_mut(&stand)?;
         let sealed = group.encrypt(&signer, &draft.channel, &content, draft.message, &seed).ok()?;
         header.payload = sealed.payload.encode();
+        if !self.save_group(&stand, cx) {
+            return None;
+        }
         let envelope = self.write(node, header, Some(sealed.body), cx).ok()?;
-        self.save_group(&stand, cx);
         let reading = Reading::Text { text: draft.text.clone() };
         self.put_own(node, &envelope, draft.message, reading, cx);
         let channel = self.channels.get_mut(&draft.channel)?;
         channel.undelivered.insert(envelope.tip().number, draft.message);
         let key = rows::undelivered_key(channel.number, envelope.tip().number);
         cx.fx.batch.put(VIEW, key, draft.message.as_bytes().to_vec());
-        if node.links.peers().any(|peer| self.shares.get(&peer).is_some_and(|shared| shared.contains_key(&draft.channel))) {
+        if node.links.peers().any(|peer| {
+            self.shares.get(&peer).is_some_and(|shared| shared.contains_key(&draft.channel))
+        }) {
             self.note_sent(draft.channel, envelope.tip().number, cx);
         }
         Some(())
@@ -74,7 +73,8 @@ impl Server {
         let (channel, tip, state) = (header.channel, envelope.tip(), payload.state);
         self.unopened.entry(state).or_default().insert((channel, tip));
         let row = cbor::encode(&UnopenedRow { channel, tip, state });
-        cx.fx.batch.put(VIEW, self.unopened_row(node, channel, &tip, cx), row);
+        let key = self.unopened_row(node, channel, &tip, cx);
+        cx.fx.batch.put(VIEW, key, row);
     }
 
     fn unopened_row(
@@ -117,6 +117,11 @@ impl Server {
         if !of_state.is_some_and(|of| of.contains(&(channel, tip))) {
             return;
         }
+        if envelope.body().is_none() {
+            self.ask_for_body(node, &envelope, cx);
+            self.put_entry(node, &envelope, payload.id, Reading::Waiting, true, cx);
+            return;
+        }
         if !self.bring_group(&payload.state, cx.loaded) {
             self.wait_for_state(node, &envelope, &payload, cx);
             return;
@@ -124,7 +129,9 @@ impl Server {
         let seed = cx.chance.secret();
         let group = self.groups.get_mut(&payload.state).expect("it was just brought");
         let opened = group.decrypt(&envelope, &seed);
-        self.save_group(&payload.state, cx);
+        if !self.save_group(&payload.state, cx) {
+            return;
+        }
         self.done_opening(node, &envelope, payload.state, cx);
         let post = opened.map_err(|error| reason(&error)).and_then(|opened| {
             opened

@@ -76,12 +76,14 @@ impl Server {
         let device = node.numbers.device(header.sender, &mut cx.fx.batch);
         let own = header.sender == node.device();
         let Some(channel) = self.channels.get_mut(&channel_id) else { return };
-        channel.advance(envelope, device, own, &mut cx.fx.batch);
+        let names_news = channel.advance(envelope, device, own, &mut cx.fx.batch);
         let entry = envelope.log_entry();
         cx.fx.log.push((channel_id, entry.clone()));
         node.sync.handle(Event::Advanced { channel: channel_id, entry }, cx.now);
         if channel_id == self.control {
             self.take_in_control(envelope);
+        }
+        if names_news || channel_id == self.control {
             node.settle(self.id);
         }
         for waited in self.waiting.release(&envelope.id()) {

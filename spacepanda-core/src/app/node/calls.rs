@@ -30,7 +30,10 @@ pub struct MessagePage {
 }
 
 impl Node {
-    /// Makes a server with its first channel.
+    /// Makes a server with its first channel, and returns both.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`servers`](Self::servers) lists the server if it was made.
     pub async fn create_server(
         &self,
         name: impl Into<String>,
@@ -42,6 +45,9 @@ impl Node {
     }
 
     /// Makes a channel in a server.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`channels`](Self::channels) lists the channel if it was made.
     pub async fn create_channel(
         &self,
         server: ServerId,
@@ -54,11 +60,18 @@ impl Node {
     }
 
     /// Issues an invite for any number of people and 7 days, and returns its link.
+    ///
+    /// # Cancel safety
+    /// As [`create_invite_with`](Self::create_invite_with).
     pub async fn create_invite(&self, server: ServerId) -> Result<String, AppError> {
         self.create_invite_with(server, InviteOptions::default()).await
     }
 
     /// Issues an invite and returns its link.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, an invite may have been issued whose link nobody knows: nobody can
+    /// come by it. Issue another.
     pub async fn create_invite_with(
         &self,
         server: ServerId,
@@ -72,12 +85,18 @@ impl Node {
     }
 
     /// Revokes an invite, named by its public key.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, it may have been revoked; revoke it again.
     pub async fn revoke_invite(&self, server: ServerId, invite: [u8; 32]) -> Result<(), AppError> {
         self.done(Command::RevokeInvite { server, invite }).await
     }
 
     /// Begins to join by a link, or asks again. That it is complete, or refused, comes as
     /// [`Event::Joined`] or [`Event::JoinFailed`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the join may have begun; join again, which only asks again.
     pub async fn join_server(&self, link: impl Into<String>) -> Result<ServerId, AppError> {
         match self.call(Command::JoinServer { link: link.into() }).await? {
             Reply::Server { server, .. } => Ok(server),
@@ -115,10 +134,14 @@ impl Node {
                 }
             }
         }
-        Err(self.handle.why_closed())
+        Err(self.handle.why_ended().await)
     }
 
     /// Accepts a message. When it returns, the message is durable and will be sent.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`list_messages`](Self::list_messages) lists the message if it was
+    /// accepted; look there before it is written a second time.
     pub async fn send_message(
         &self,
         server: ServerId,
@@ -154,6 +177,9 @@ impl Node {
     }
 
     /// Removes a member. Returns the open invites by which they could come back, by public key.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`members`](Self::members) lists them no more if they were removed.
     pub async fn remove_member(
         &self,
         server: ServerId,
@@ -166,6 +192,9 @@ impl Node {
     }
 
     /// Leaves a server.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`servers`](Self::servers) says whether one is a member still.
     pub async fn leave(&self, server: ServerId) -> Result<(), AppError> {
         self.done(Command::Leave { server }).await
     }

@@ -86,3 +86,36 @@ impl Dials {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::transport::memory::MemoryNetwork;
+
+    #[tokio::test]
+    async fn only_so_many_dials_are_under_way_and_only_so_many_wait() {
+        let mut dials = Dials::new(Arc::new(MemoryNetwork::new().transport("")));
+        let begun = (0..2_000).filter(|dial| dials.begin(*dial, Vec::new())).count();
+        assert_eq!((begun, dials.under_way().len()), (DIALS_MAX + WAITING_MAX, DIALS_MAX));
+        for asked in 0..begun {
+            let dialled = dials.next().await;
+            assert_eq!((dialled.made, dialled.asked), (None, Some(u64::try_from(asked).unwrap())));
+        }
+        assert!(dials.under_way().is_empty());
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_of_a_dial_whose_asker_is_gone() {
+        let network = MemoryNetwork::new();
+        let _peer = network.transport("peer");
+        let mut dials = Dials::new(Arc::new(network.transport("")));
+        dials.begin(1, vec!["memory://peer".to_owned()]);
+        dials.abandon();
+        dials.begin(1, Vec::new());
+        let mut told =
+            [dials.next().await, dials.next().await].map(|it| (it.asked, it.made.is_some()));
+        told.sort_unstable();
+        assert_eq!(told, [(None, true), (Some(1), false)]);
+    }
+}

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     app::{
-        engine::{Act, AppError, Call, Command, Effects, Event, Input, Loaded, Reply, Step, Tell},
+        engine::{AppError, Call, Command, Effects, Event, Input, Loaded, Reply, Step},
         os,
     },
     base::{DeviceId, IdentityId, Result},
@@ -76,7 +76,7 @@ pub(super) struct Driver<M> {
     pub(super) requests: mpsc::Receiver<Request>,
     last_call: u64,
     pub(super) calls: BTreeMap<Call, oneshot::Sender<Result<Reply, AppError>>>,
-    events: broadcast::Sender<Event>,
+    pub(super) events: broadcast::Sender<Event>,
     pub(super) started: Option<Started>,
     pub(super) closing: watch::Receiver<bool>,
     is_closing: bool,
@@ -145,8 +145,7 @@ impl<M: Machinery> Driver<M> {
                 Ok(Flow::On) => {}
                 Ok(Flow::Stop) => break Ok(()),
                 Err(fault) => match self.recover(fault).await {
-                    Ok(true) => {}
-                    Ok(false) => break Ok(()),
+                    Ok(()) => {}
                     Err(error) => break Err(error),
                 },
             }
@@ -177,8 +176,9 @@ impl<M: Machinery> Driver<M> {
 
     async fn step(&mut self) -> Result<(), Fault> {
         let mut loaded = Loaded::default();
+        let (now, seed) = (os::now(), os::seed()?);
         for _ in 0..=ROUNDS_MAX {
-            match self.machine.step(&loaded, os::now(), os::seed()?) {
+            match self.machine.step(&loaded, now, seed.clone()) {
                 Step::Idle => {
                     self.busy = false;
                     return Ok(());
@@ -211,54 +211,6 @@ impl<M: Machinery> Driver<M> {
         Ok(self.save()?)
     }
 
-    /// Acts, then tells, step by step.
-    pub(super) fn release(&mut self, outcomes: Vec<Outcome>) -> Result<(), AppError> {
-        for Outcome { acts, tells } in outcomes {
-            for act in acts {
-                self.act(act);
-            }
-            for tell in tells {
-                self.tell(tell)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn act(&mut self, act: Act) {
-        let inputs = match act {
-            Act::Send(link, frame) => self.links.send(link, frame),
-            Act::Close(link) => self.links.close(link),
-            Act::Dial(dial, addresses) => match self.dials.begin(dial, addresses) {
-                true => Vec::new(),
-                false => vec![Input::DialFailed { dial }],
-            },
-        };
-        self.push_all(inputs);
-    }
-
-    fn tell(&mut self, tell: Tell) -> Result<(), AppError> {
-        match tell {
-            Tell::Started(Ok(ids)) => {
-                if let Some(started) = self.started.take() {
-                    // Whoever opens the node may have given up; then its handle is gone too.
-                    let _ = started.send(Ok(ids));
-                }
-            }
-            Tell::Started(Err(error)) => return Err(error),
-            Tell::Reply(call, reply) => {
-                if let Some(answer) = self.calls.remove(&call) {
-                    // Whoever called may have given up.
-                    let _ = answer.send(reply);
-                }
-            }
-            Tell::Event(event) => {
-                // Perhaps nobody listens.
-                let _ = self.events.send(event);
-            }
-        }
-        Ok(())
-    }
-
     async fn wait(&mut self) -> Wake {
         let room = self.saves.has_room();
         let until_due = self
@@ -273,7 +225,7 @@ impl<M: Machinery> Driver<M> {
             () = sleep(until_due), if room => Wake::Due,
             _ = self.look.tick(), if room => Wake::Look,
             event = self.transport.recv(), if room && self.hears => Wake::Event(event),
-            request = self.requests.recv(), if room && self.calls.len() < CALLS_MAX => {
+            request = self.requests.recv(), if room && (self.is_closing || self.calls.len() < CALLS_MAX) => {
                 Wake::Request(request)
             }
         }
@@ -326,7 +278,7 @@ impl<M: Machinery> Driver<M> {
         }
     }
 
-    fn push_all(&mut self, inputs: Vec<Input>) {
+    pub(super) fn push_all(&mut self, inputs: Vec<Input>) {
         for input in inputs {
             self.push(input);
         }

@@ -51,7 +51,8 @@ pub(super) fn closed() -> AppError {
     )
 }
 
-fn not_saved(error: &base::Error) -> AppError {
+/// Why a node was not closed in good order.
+pub(super) fn not_saved(error: &base::Error) -> AppError {
     AppError::new(
         "store.failed",
         format!(

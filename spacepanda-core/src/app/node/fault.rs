@@ -2,7 +2,7 @@ use std::mem::take;
 
 use tokio::time::sleep;
 
-use super::{driver::Driver, machinery::Machinery, reads::Kept};
+use super::{driver::Driver, ending::not_saved, machinery::Machinery, reads::Kept};
 use crate::{
     app::{engine::AppError, os},
     base::{Error, ErrorKind, Result},
@@ -41,19 +41,21 @@ impl From<AppError> for Fault {
 
 impl<M: Machinery> Driver<M> {
     /// Drops what was not saved, and the machine; after a pause opens the store again, with a new
-    /// machine. False if the node was closed meanwhile.
+    /// machine.
     ///
     /// # Errors
-    /// Why the node cannot go on.
-    pub(super) async fn recover(&mut self, fault: Fault) -> Result<bool, AppError> {
+    /// Why the node cannot go on; also if it is being closed.
+    pub(super) async fn recover(&mut self, fault: Fault) -> Result<(), AppError> {
         let mut error = match fault {
             Fault::Again(error) => error,
             Fault::Ends(error) => return Err(error),
         };
-        if self.saves.in_flight()
-            && let Ok(outcomes) = self.saves.end().await
-        {
-            self.release(outcomes)?;
+        if self.saves.in_flight() {
+            match self.saves.end().await {
+                Ok(outcomes) => self.release(outcomes)?,
+                // A read that failed because this save did tells less.
+                Err(save) => error = save,
+            }
         }
         self.drop_unsaved(&error);
         loop {
@@ -62,14 +64,14 @@ impl<M: Machinery> Driver<M> {
                 return Err(self.gives_up(&error));
             }
             if self.closes_within_pause().await? {
-                return Ok(false);
+                return Err(not_saved(&error));
             }
             match Kept::open(self.backend.clone()).await {
                 Ok(kept) => {
                     self.kept = kept;
                     self.machine = (self.make)();
                     self.begin();
-                    return Ok(true);
+                    return Ok(());
                 }
                 Err(again) => error = again,
             }

@@ -209,5 +209,4 @@ impl Links {
 }
 
 #[cfg(test)]
-#[path = "links_tests.rs"]
 mod tests;

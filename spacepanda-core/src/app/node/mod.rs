@@ -10,6 +10,7 @@ mod links;
 mod machinery;
 mod queue;
 mod reads;
+mod release;
 mod saves;
 #[cfg(test)]
 mod tests;
@@ -50,8 +51,8 @@ use crate::{
 /// `store.failed` (retryable; nothing of it was sent) and those of the call itself.
 ///
 /// # Cancel safety
-/// A call whose future is dropped is made whole or not at all; the answer is lost. Where a call is
-/// noted as reading only, nothing changes in either case.
+/// A call whose future is dropped is made whole or not at all, and its answer is lost. One that reads
+/// only can be dropped at any time; for each of the others it says where to look whether it was made.
 #[derive(Clone)]
 pub struct Node {
     context: IdentityContext,
@@ -122,7 +123,7 @@ impl Node {
                 let _ = handle.wait_ended().await;
                 Err(error)
             }
-            Err(_) => Err(handle.why_closed()),
+            Err(_) => Err(handle.why_ended().await),
         }
     }
 
@@ -175,8 +176,13 @@ impl Handle {
     async fn call(&self, command: Command) -> Result<Reply, AppError> {
         let (answer, answered) = oneshot::channel();
         let sent = self.requests.send(Request { command, answer }).await;
-        sent.map_err(|_| self.why_closed())?;
-        answered.await.map_err(|_| self.why_closed())?
+        if sent.is_err() {
+            return Err(self.why_ended().await);
+        }
+        match answered.await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.why_ended().await),
+        }
     }
 
     async fn wait_ended(&self) -> Result<(), AppError> {
@@ -186,10 +192,7 @@ impl Handle {
         ended.ok().and_then(|ended| ended.clone()).unwrap_or_else(|| Err(closed()))
     }
 
-    fn why_closed(&self) -> AppError {
-        match &*self.ended.borrow() {
-            Some(Err(error)) => error.clone(),
-            Some(Ok(())) | None => closed(),
-        }
+    async fn why_ended(&self) -> AppError {
+        self.wait_ended().await.err().unwrap_or_else(closed)
     }
 }

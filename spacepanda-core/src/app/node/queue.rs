@@ -1,5 +1,4 @@
 use std::{
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -91,10 +90,8 @@ async fn write(
 }
 
 /// Ends at once if the link is cut, and a while after its queue was dropped.
-fn patience(cut: oneshot::Receiver<()>) -> impl Future<Output = ()> {
-    async {
-        if cut.await.is_err() {
-            sleep(LEAVE_MAX).await;
-        }
+async fn patience(cut: oneshot::Receiver<()>) {
+    if cut.await.is_err() {
+        sleep(LEAVE_MAX).await;
     }
 }

@@ -73,7 +73,10 @@ impl Denied {
 ///
 /// # Errors
 /// Says why it is not let through.
-pub fn authorize<T: Act>(authority: &Authority, opened: Opened<T>) -> Result<Authorized<T>, Denied> {
+pub fn authorize<T: Act>(
+    authority: &Authority,
+    opened: Opened<T>,
+) -> Result<Authorized<T>, Denied> {
     authority.judge_need(opened.origin(), &opened.content().need())?;
     let (origin, content) = opened.into_parts();
     Ok(Authorized { origin, content })
@@ -98,9 +101,7 @@ impl Authority {
                     return Err(Denied::Lacking);
                 }
                 let above = |touch: &Touch| match touch {
-                    Touch::Identity(identity) => {
-                        past.standing(identity) < past.standing(&author)
-                    }
+                    Touch::Identity(identity) => past.standing(identity) < past.standing(&author),
                 };
                 if touches.iter().all(above) { Ok(()) } else { Err(Denied::Standing) }
             }

@@ -239,9 +239,10 @@ impl Authority {
     }
 
     fn devices_in(&self, set: &Past) -> BTreeMap<DeviceId, IdentityId> {
-        let certified = self.certified.iter().filter(|(_, (_, by))| {
-            by.iter().any(|index| self.log.dag.holds(set, *index))
-        });
+        let certified = self
+            .certified
+            .iter()
+            .filter(|(_, (_, by))| by.iter().any(|index| self.log.dag.holds(set, *index)));
         certified.map(|(device, (identity, _))| (*device, *identity)).collect()
     }
 
@@ -264,7 +265,9 @@ impl Authority {
 
     fn founder_of(&self, envelope: &Verified) -> Option<IdentityId> {
         let header = envelope.header();
-        let Ok(Operation::Genesis(genesis)) = Operation::decode(&header.payload) else { return None };
+        let Ok(Operation::Genesis(genesis)) = Operation::decode(&header.payload) else {
+            return None;
+        };
         let founder = &genesis.owners()[0];
         let founds = self.genesis.is_none()
             && header.sequence == 1
@@ -333,7 +336,8 @@ impl Authority {
         let issued = self.log.counting(&self.counting).any(|entry| {
             matches!(&entry.operation, Operation::IssueInvite { invite, .. } if invite == request.invite())
         });
-        let Some(invite) = self.now.invites.iter().find(|open| open.key == *request.invite()) else {
+        let Some(invite) = self.now.invites.iter().find(|open| open.key == *request.invite())
+        else {
             return Err(if issued { AdmitError::Revoked } else { AdmitError::Unknown });
         };
         if invite.expires < now {

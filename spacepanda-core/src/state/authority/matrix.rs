@@ -116,9 +116,9 @@ impl PermissionMatrix {
 
     /// Whether somebody may do something.
     pub fn allows(&self, identity: &IdentityId, capability: Capability) -> bool {
-        self.members.get(identity).is_some_and(|membership| {
-            membership.standing > 0 || EVERYONE.contains(&capability)
-        })
+        self.members
+            .get(identity)
+            .is_some_and(|membership| membership.standing > 0 || EVERYONE.contains(&capability))
     }
 
     /// Whether somebody may do something in a channel (`None`: in the server), and why.
@@ -157,7 +157,11 @@ impl PermissionMatrix {
                 .filter(|(id, _)| self.is_member(id))
                 .map(|(id, name)| (*id, name.clone()))
                 .collect(),
-            invites: self.invites.iter().map(|invite| (invite.operation, invite.uses_left)).collect(),
+            invites: self
+                .invites
+                .iter()
+                .map(|invite| (invite.operation, invite.uses_left))
+                .collect(),
         };
         hash("spacepanda-matrix-v1", &cbor::encode(&canonical))
     }

@@ -101,7 +101,8 @@ impl JoinRequest {
         self.is_within_limits()
             && self.certificate.clone().verify().is_ok()
             && identity::check_key(&self.invite).is_ok()
-            && identity::verify(&self.invite, INVITE_DOMAIN, &signed, &self.invite_signature).is_ok()
+            && identity::verify(&self.invite, INVITE_DOMAIN, &signed, &self.invite_signature)
+                .is_ok()
             && identity::verify(device.as_bytes(), JOIN_DOMAIN, &signed, &self.device_signature)
                 .is_ok()
     }

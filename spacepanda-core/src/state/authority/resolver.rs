@@ -103,8 +103,7 @@ impl Log {
             Operation::Admit { request } => {
                 let invite = self.invite_in_past(entry.index, request.invite());
                 let in_force = invite.is_some_and(|invite| {
-                    counting.0.contains(&invite.index)
-                        && !self.is_revoked(invite, entry, counting)
+                    counting.0.contains(&invite.index) && !self.is_revoked(invite, entry, counting)
                 });
                 if !in_force {
                     return false;
@@ -132,7 +131,8 @@ impl Log {
     ) -> bool {
         let reaches = |removal: &Entry| {
             self.dag.is_before(removal.index, at)
-                || (self.dag.are_concurrent(removal.index, at) && removal.entitled > Some(standing)
+                || (self.dag.are_concurrent(removal.index, at)
+                    && removal.entitled > Some(standing)
                     && matches!(removal.operation, Operation::Kick { .. }))
         };
         let removals: Vec<_> = self
@@ -140,7 +140,9 @@ impl Log {
             .filter(|entry| entry.removes() == Some(*identity) && reaches(entry))
             .collect();
         self.counting(counting)
-            .filter(|grant| grant.admits().contains(identity) && self.dag.is_before(grant.index, at))
+            .filter(|grant| {
+                grant.admits().contains(identity) && self.dag.is_before(grant.index, at)
+            })
             .filter(|grant| standing == 0 || matches!(grant.operation, Operation::Genesis(_)))
             .any(|grant| {
                 removals.iter().all(|removal| self.dag.is_before(removal.index, grant.index))
@@ -177,11 +179,14 @@ impl Log {
                 } else {
                     (u64::MAX, grant.order, grant.id)
                 };
-                joined.entry(identity).and_modify(|first| *first = since.min(*first)).or_insert(since);
+                joined
+                    .entry(identity)
+                    .and_modify(|first| *first = since.min(*first))
+                    .or_insert(since);
                 let holds = !surplus.contains(&grant.index)
-                    && self.removals_of(&identity, counting).all(|removal| {
-                        self.dag.is_before(removal.index, grant.index)
-                    });
+                    && self
+                        .removals_of(&identity, counting)
+                        .all(|removal| self.dag.is_before(removal.index, grant.index));
                 if holds {
                     let standing = if founded { owner_standing(place) } else { 0 };
                     let membership = matrix
@@ -280,7 +285,8 @@ impl Log {
     fn surplus(&self, counting: &Counting) -> BTreeSet<Index> {
         let mut surplus = BTreeSet::new();
         for entry in self.counting(counting) {
-            let Operation::IssueInvite { invite, max_uses: Some(max), .. } = &entry.operation else {
+            let Operation::IssueInvite { invite, max_uses: Some(max), .. } = &entry.operation
+            else {
                 continue;
             };
             let guests = self.guests(invite, counting);
@@ -339,9 +345,7 @@ impl Log {
                 let above = named.author == *author || named.entitled < Some(standing);
                 (member && issued && above).then_some(standing)
             }
-            Operation::Admit { request } => {
-                self.admission(entry, request, before, member)
-            }
+            Operation::Admit { request } => self.admission(entry, request, before, member),
         }
     }
 

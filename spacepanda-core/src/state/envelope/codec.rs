@@ -114,7 +114,10 @@ impl Envelope {
     }
 }
 
-fn parts(bytes: &[u8]) -> Result<(&[u8], &[u8], Option<&[u8]>), minicbor::decode::Error> {
+/// Header, signature and body, as they stand in the bytes.
+type Parts<'a> = (&'a [u8], &'a [u8], Option<&'a [u8]>);
+
+fn parts(bytes: &[u8]) -> Result<Parts<'_>, minicbor::decode::Error> {
     let mut d = Decoder::new(bytes);
     if d.array()? != Some(3) {
         return Err(minicbor::decode::Error::message("an envelope has three parts"));

@@ -86,10 +86,11 @@ impl Dag {
             past.join(&self.node(*parent).past);
         }
         let continued = previous.and_then(|id| self.index(&id)).map(|at| self.node(at).chain);
-        let (chain, place) = match continued.filter(|chain| self.chains[*chain].last() == Some(&named[0])) {
-            Some(chain) => (chain, self.node(named[0]).place + 1),
-            None => (self.chains.len(), 1),
-        };
+        let (chain, place) =
+            match continued.filter(|chain| self.chains[*chain].last() == Some(&named[0])) {
+                Some(chain) => (chain, self.node(named[0]).place + 1),
+                None => (self.chains.len(), 1),
+            };
         match self.chains.get_mut(chain) {
             Some(continued) => continued.push(index),
             None => self.chains.push(vec![index]),

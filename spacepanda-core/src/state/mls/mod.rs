@@ -18,9 +18,9 @@ mod rows;
 mod settings;
 mod stage;
 mod storage;
-pub mod tree;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 
 pub use commit::{Built, Change, Merged, Parents};
 pub use error::MlsError;

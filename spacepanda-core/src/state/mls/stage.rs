@@ -21,7 +21,7 @@ use crate::{
 
 /// A commit of somebody else, processed on a copy of its parent and not merged.
 pub struct Staged {
-    facts: CommitFacts,
+    opened: Opened<CommitFacts>,
     group: Group,
     commit: Box<StagedCommit>,
     departure: Option<Departure>,
@@ -80,9 +80,9 @@ impl Group {
             false => None,
         };
         let facts = facts::of_commit(mls, header.sender, self.version(), &commit);
-        let opened = Opened::new(Origin::of(header), facts.clone());
+        let opened = Opened::new(Origin::of(header), facts);
         let (child, seed) = (payload.child, seed.clone());
-        Ok((opened, Staged { facts, group, commit, departure, child, seed }))
+        Ok((opened.clone(), Staged { opened, group, commit, departure, child, seed }))
     }
 }
 
@@ -108,7 +108,7 @@ fn check_framing(
 impl Staged {
     /// What it does.
     pub fn facts(&self) -> &CommitFacts {
-        &self.facts
+        self.opened.content()
     }
 
     /// Whether it removes this device. Merging then gives a state in which nothing can be done.
@@ -122,7 +122,8 @@ impl Staged {
     /// [`MlsError::NotAuthorized`] if the gate let something else through; [`MlsError::WrongChild`] if
     /// the state is not the one that the header names.
     pub fn merge(self, authorized: Authorized<CommitFacts>) -> Result<Group, MlsError> {
-        if authorized.into_content() != self.facts {
+        let let_through = (authorized.origin(), authorized.content());
+        if let_through != (self.opened.origin(), self.opened.content()) {
             return Err(MlsError::NotAuthorized);
         }
         let Self { group, commit, departure, child, seed, .. } = self;

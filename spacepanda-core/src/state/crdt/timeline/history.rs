@@ -21,6 +21,17 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// The cursor as bytes, for whoever hands it out.
+    pub fn encode(&self) -> Bytes {
+        [&self.channel.to_be_bytes()[..], &self.after].concat().into()
+    }
+
+    /// Reads a cursor; `None` if the bytes are none. One of another channel is as good as none.
+    pub fn decode(bytes: &Bytes) -> Option<Self> {
+        let channel = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?);
+        Some(Self { channel, after: bytes.slice(4..) })
+    }
+
     /// Before everything with this `order`.
     pub fn before(channel: u32, order: u64) -> Self {
         Self { channel, after: after_order(channel, order) }

@@ -148,9 +148,14 @@ fn a_merge_takes_only_what_was_authorized() {
     let (people, groups) = group_of(2);
     let sent = people[0].commit(&groups[0], &Change::default(), 3);
     let (opened, staged) = groups[1].stage(&sent.envelope, &seed(1)).unwrap();
-    let (origin, mut facts) = opened.into_parts();
+    let (mut origin, mut facts) = opened.into_parts();
+    origin.device = people[1].device();
+    let elsewhere = Authorized::in_test(origin.clone(), facts.clone());
+    assert_eq!(staged.merge(elsewhere).map(|_| ()), Err(MlsError::NotAuthorized));
+    origin.device = people[0].device();
     facts.path = None;
     let other = Authorized::in_test(origin, facts);
+    let (_, staged) = groups[1].stage(&sent.envelope, &seed(1)).unwrap();
     assert_eq!(staged.merge(other.clone()).map(|_| ()), Err(MlsError::NotAuthorized));
     let built = groups[1].build(&people[1].keys, &Change::default(), NO_PARENTS, &seed(5)).unwrap();
     assert_eq!(built.merge(other).map(|_| ()), Err(MlsError::NotAuthorized));

@@ -1,223 +1,170 @@
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+use std::{cell::OnceCell, cmp::Reverse, collections::BTreeSet};
+
+use super::{
+    Commit, CommitTree, Root, View,
+    roster::{Change, Roster},
+    support::Support,
 };
+use crate::base::{EnvelopeId, StateId};
 
-use super::{Commit, CommitTree, Root, change};
-use crate::base::{DeviceId, EnvelopeId, IdentityId, StateId};
-
-/// What the tree has to ask: authority and holdings, as known now.
-pub trait View {
-    /// How senior somebody is; the least is the most senior.
-    type Seniority: Ord;
-
-    /// Whether what somebody wrote supports anything: not, if a counting removal of them does not have
-    /// it in its past (COMMIT-TREE 3).
-    fn counts(&self, envelope: &EnvelopeId) -> bool;
-
-    /// How senior somebody is.
-    fn seniority(&self, identity: &IdentityId) -> Self::Seniority;
-
-    /// The standing of a root's author, by the root's own past.
-    fn standing(&self, root: &EnvelopeId) -> u64;
-
-    /// Whether somebody is no member, by authority as known.
-    fn is_out(&self, identity: &IdentityId) -> bool;
-
-    /// Whether a commit's body is held.
-    fn body_held(&self, commit: &EnvelopeId) -> bool;
-}
-
-/// What everybody who holds the same chooses.
+/// A walk from a root down to where it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// The end of the walk.
+    /// The root it began at.
+    pub root: EnvelopeId,
+    /// The state it ended at.
     pub head: StateId,
-    /// Every state of the walk, from the root to the head.
+    /// The states on it, the root's first, the head last.
     pub path: Vec<StateId>,
-    /// The commits between them.
+    /// The commits on it: the n-th leads from the n-th state to the next.
     pub commits: Vec<EnvelopeId>,
 }
 
-type Leaves = BTreeMap<DeviceId, IdentityId>;
-
 impl CommitTree {
-    /// Walks from the root of the newest generation down to the head (COMMIT-TREE 4 and 5); `None`
-    /// without a root.
-    pub fn choose(&self, view: &impl View) -> Option<Choice> {
-        self.walk(view, |_| true, |_, _, _| {})
+    /// The path that everybody with the same facts chooses; its end is the head. `None` without a root
+    /// that counts.
+    ///
+    /// From the root of the newest generation, at each state the least child by (most support among the
+    /// people of that state, somebody leaves, seniority of the committer, child id). Passed over, with
+    /// all below: what is void or known to be invalid, what leads back to a state on the path, and what
+    /// has no body here and no supporter but its committer. Time: linear in commits and votes, and in
+    /// the length of the path alone where nothing ever forked.
+    pub fn choose(&self, view: &dyn View) -> Option<Choice> {
+        self.walk(view, &|_| true)
     }
 
-    /// The end of the same walk over what can be reached: kept states, and what leads to them.
-    pub fn stand(&self, view: &impl View, kept: &impl Fn(&StateId) -> bool) -> Option<StateId> {
-        let leads = self.leading_to(kept);
-        let walked = self.walk(view, |state| leads.contains(state), |_, _, _| {})?;
-        walked.path.into_iter().rev().find(|state| kept(state))
+    /// Where this device encrypts: the end (`head`) of the same walk over what it can reach. `None` if
+    /// that is nothing. It is the head if that can be reached.
+    ///
+    /// `reachable` says of a state whether it is kept, or can be had by replay or by a welcome. States
+    /// above it need not be.
+    pub fn stand(&self, view: &dyn View, reachable: &dyn Fn(&StateId) -> bool) -> Option<Choice> {
+        self.walk(view, reachable)
     }
 
-    /// The head, if `me` has to vote for it before choosing anew (COMMIT-TREE 6).
-    pub fn vote_due(
-        &self,
-        view: &impl View,
-        me: &IdentityId,
-        stand: &StateId,
-    ) -> Option<StateId> {
-        let mut due = false;
-        let choice = self.walk(
+    fn walk(&self, view: &dyn View, reachable: &dyn Fn(&StateId) -> bool) -> Option<Choice> {
+        let root = self.newest_root(view)?;
+        let mut walk = Walk::from(self, view, root);
+        loop {
+            let top = walk.steps.last_mut()?;
+            if let Some(next) = top.candidates.pop() {
+                walk.enter(next);
+            } else if reachable(&top.state) {
+                return Some(walk.choice());
+            } else {
+                walk.leave();
+            }
+        }
+    }
+
+    /// Of the newest generation that has a root that counts: the highest standing, then the lowest id.
+    pub fn newest_root(&self, view: &dyn View) -> Option<&Root> {
+        let counting = self.roots.values().filter_map(|root| Some((view.standing(root)?, root)));
+        counting
+            .max_by_key(|(standing, root)| (root.generation, *standing, Reverse(root.envelope)))
+            .map(|(_, root)| root)
+    }
+}
+
+struct Step {
+    state: StateId,
+    /// The commit that led here, and what it changed.
+    taken: Option<(usize, Change)>,
+    /// What is left to try below, the best last.
+    candidates: Vec<usize>,
+}
+
+struct Walk<'a> {
+    tree: &'a CommitTree,
+    view: &'a dyn View,
+    root: &'a Root,
+    support: OnceCell<Support>,
+    roster: Roster,
+    on_path: BTreeSet<StateId>,
+    failed: BTreeSet<usize>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Walk<'a> {
+    fn from(tree: &'a CommitTree, view: &'a dyn View, root: &'a Root) -> Self {
+        let mut walk = Self {
+            tree,
             view,
-            |_| true,
-            |parent, leaves, chosen| {
-                due = due || self.is_undecided(view, me, parent, leaves, chosen);
-            },
-        )?;
-        let last = choice.commits.last().map(|id| &self.commits[id]);
-        let by_somebody_in = last.is_none_or(|commit| !view.is_out(&commit.identity));
-        (due && choice.head == *stand && by_somebody_in).then_some(choice.head)
-    }
-
-    /// Whether at `parent` several children compete, none has more than half of the roster, and `me`,
-    /// who is in it, does not yet support the chosen one.
-    fn is_undecided(
-        &self,
-        view: &impl View,
-        me: &IdentityId,
-        parent: &StateId,
-        leaves: &Leaves,
-        chosen: &Commit,
-    ) -> bool {
-        let children = self.on.get(parent).map_or(0, BTreeSet::len);
-        if children < 2 {
-            return false;
-        }
-        let roster: BTreeSet<_> = leaves.values().copied().collect();
-        if !roster.contains(me) {
-            return false;
-        }
-        let support = |id: &EnvelopeId| self.supporters(view, &self.commits[id], &roster);
-        let decided = self.on[parent].iter().any(|id| support(id).len() * 2 > roster.len());
-        !decided && !support(&chosen.envelope).contains(me)
-    }
-
-    fn walk(
-        &self,
-        view: &impl View,
-        allowed: impl Fn(&StateId) -> bool,
-        mut passing: impl FnMut(&StateId, &Leaves, &Commit),
-    ) -> Option<Choice> {
-        let root = self.root(view)?;
-        let mut leaves = Leaves::from([(root.device, root.author)]);
-        let mut choice =
-            Choice { head: root.state, path: vec![root.state], commits: Vec::new() };
-        let mut seen = BTreeSet::from([root.state]);
-        while let Some(next) = self.least_child(view, &choice.head, &leaves, |commit| {
-            allowed(&commit.child) && !seen.contains(&commit.child)
-        }) {
-            passing(&choice.head, &leaves, next);
-            change(&mut leaves, next);
-            seen.insert(next.child);
-            choice.head = next.child;
-            choice.path.push(next.child);
-            choice.commits.push(next.envelope);
-        }
-        Some(choice)
-    }
-
-    fn root(&self, view: &impl View) -> Option<&Root> {
-        self.roots.iter().min_by_key(|root| {
-            let standing = Reverse(view.standing(&root.envelope));
-            (Reverse(root.generation), standing, root.envelope)
-        })
-    }
-
-    /// Of the children not passed over, the least `(-support, class, seniority, child)`.
-    fn least_child(
-        &self,
-        view: &impl View,
-        parent: &StateId,
-        leaves: &Leaves,
-        allowed: impl Fn(&Commit) -> bool,
-    ) -> Option<&Commit> {
-        let mut on = self.on.get(parent)?.iter().map(|id| &self.commits[id]);
-        let roster: BTreeSet<_> = leaves.values().copied().collect();
-        let open = |commit: &&Commit| allowed(commit) && !self.is_passed_over(view, commit, &roster);
-        let first = on.find(open)?;
-        let Some(second) = on.find(open) else { return Some(first) };
-        [first, second].into_iter().chain(on.filter(open)).min_by_key(|commit| {
-            let support = self.supporters(view, commit, &roster).len();
-            let class = u8::from(!self.somebody_leaves(commit, leaves, &roster));
-            let seniority = view.seniority(&commit.identity);
-            (Reverse(support), class, seniority, commit.child, commit.envelope)
-        })
-    }
-
-    fn is_passed_over(
-        &self,
-        view: &impl View,
-        commit: &Commit,
-        roster: &BTreeSet<IdentityId>,
-    ) -> bool {
-        if self.is_refused(&commit.envelope) {
-            return true;
-        }
-        !view.body_held(&commit.envelope)
-            && self.supporters(view, commit, roster).iter().all(|id| *id == commit.identity)
-    }
-
-    fn somebody_leaves(
-        &self,
-        commit: &Commit,
-        leaves: &Leaves,
-        roster: &BTreeSet<IdentityId>,
-    ) -> bool {
-        let mut after = leaves.clone();
-        change(&mut after, commit);
-        let after: BTreeSet<_> = after.values().collect();
-        roster.iter().any(|identity| !after.contains(identity))
-    }
-
-    /// Who of `roster` wrote a commit or a vote at the commit's child or below (COMMIT-TREE 3).
-    fn supporters(
-        &self,
-        view: &impl View,
-        commit: &Commit,
-        roster: &BTreeSet<IdentityId>,
-    ) -> BTreeSet<IdentityId> {
-        let mut found = BTreeSet::new();
-        let mut count = |envelope: &EnvelopeId, identity: &IdentityId| {
-            if roster.contains(identity) && !found.contains(identity) && view.counts(envelope) {
-                found.insert(*identity);
-            }
+            root,
+            support: OnceCell::new(),
+            roster: Roster::of(root),
+            on_path: BTreeSet::from([root.state]),
+            failed: BTreeSet::new(),
+            steps: Vec::new(),
         };
-        count(&commit.envelope, &commit.identity);
-        let mut seen = BTreeSet::from([commit.parent, commit.child]);
-        let mut below = vec![commit.child];
-        while let Some(state) = below.pop() {
-            for (envelope, identity) in self.votes.get(&state).into_iter().flatten() {
-                count(envelope, identity);
-            }
-            for id in self.on.get(&state).into_iter().flatten() {
-                let commit = &self.commits[id];
-                count(id, &commit.identity);
-                if seen.insert(commit.child) {
-                    below.push(commit.child);
-                }
-            }
-        }
-        found
+        let candidates = walk.candidates(root.state, root.envelope);
+        walk.steps.push(Step { state: root.state, taken: None, candidates });
+        walk
     }
 
-    /// Kept states, and everything above them.
-    fn leading_to(&self, kept: &impl Fn(&StateId) -> bool) -> BTreeSet<StateId> {
-        let mut leads: BTreeSet<StateId> = self.to.keys().filter(|id| kept(id)).copied().collect();
-        let mut queue: Vec<_> = leads.iter().copied().collect();
-        while let Some(state) = queue.pop() {
-            for id in self.to.get(&state).into_iter().flatten() {
-                let parent = self.commits[id].parent;
-                if leads.insert(parent) {
-                    queue.push(parent);
-                }
-            }
-        }
-        leads
+    fn enter(&mut self, place: usize) {
+        let commit = self.tree.commit(place);
+        let change = self.roster.apply(commit);
+        self.on_path.insert(commit.child);
+        let candidates = self.candidates(commit.child, commit.envelope);
+        self.steps.push(Step { state: commit.child, taken: Some((place, change)), candidates });
     }
+
+    fn leave(&mut self) {
+        let Some(step) = self.steps.pop() else { return };
+        self.on_path.remove(&step.state);
+        if let Some((place, change)) = step.taken {
+            self.roster.undo(&change);
+            self.failed.insert(place);
+        }
+    }
+
+    /// The children that are not passed over, the best last.
+    fn candidates(&mut self, state: StateId, claim: EnvelopeId) -> Vec<usize> {
+        let (tree, view) = (self.tree, self.view);
+        let mut open: Vec<usize> =
+            tree.below(view, state, claim).filter(|place| self.may_enter(*place)).collect();
+        let held = |place: &usize| view.body_held(&tree.commit(*place).envelope);
+        if open.is_empty() || (open.len() == 1 && held(&open[0])) {
+            return open;
+        }
+        let support = self.support.get_or_init(|| Support::of(tree, view));
+        let people = tree.numbers(&self.roster);
+        open.retain(|place| {
+            let supporters = support.at(*place);
+            let person = tree.nodes[*place].person;
+            let own = supporters.contains(person) && people.contains(person);
+            held(place) || supporters.count_in(&people) > usize::from(own)
+        });
+        let roster = &mut self.roster;
+        open.sort_by_cached_key(|place| {
+            let commit = tree.commit(*place);
+            Reverse(rank(support.at(*place).count_in(&people), commit, roster, view))
+        });
+        open
+    }
+
+    fn may_enter(&self, place: usize) -> bool {
+        !self.failed.contains(&place)
+            && !self.on_path.contains(&self.tree.commit(place).child)
+            && !self.tree.refused(place)
+    }
+
+    fn choice(&self) -> Choice {
+        let path: Vec<StateId> = self.steps.iter().map(|step| step.state).collect();
+        let taken = self.steps.iter().filter_map(|step| step.taken.as_ref());
+        Choice {
+            root: self.root.envelope,
+            head: path.last().copied().unwrap_or(self.root.state),
+            path,
+            commits: taken.map(|(place, _)| self.tree.commit(*place).envelope).collect(),
+        }
+    }
+}
+
+/// The least rank is chosen.
+fn rank(support: usize, commit: &Commit, roster: &mut Roster, view: &dyn View) -> impl Ord + use<> {
+    let class = u8::from(!roster.loses_somebody(commit));
+    let seniority = (view.seniority(&commit.identity), commit.identity);
+    (Reverse(support), class, seniority, commit.child, commit.envelope)
 }

@@ -1,230 +1,199 @@
-//! The commit tree: which state of a group everybody chooses, as a function of headers alone
-//! (COMMIT-TREE 1 to 7 and 13). No key and no MLS is needed to weigh a branch.
+//! The commit tree: which of a group's MLS states everybody stands on, decided from headers alone.
+//!
+//! Commits and votes are grow-only sets. From them, and from what authority says ([`View`]), every
+//! device computes the same walk from the root to the *head* ([`CommitTree::choose`]), and the *stand*,
+//! where it encrypts until it can reach the head ([`CommitTree::stand`]). The order in which facts
+//! arrive decides nothing. Nothing here knows MLS, bytes, clocks or storage.
 
 mod choice;
+mod facts;
+mod lineage;
+mod roster;
+mod support;
+mod vote;
 mod window;
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use choice::Choice;
+pub use facts::{Addition, Commit, Root, View, Vote};
+pub use window::{Kept, Window};
 
 use crate::base::{DeviceId, EnvelopeId, IdentityId, StateId};
 
-pub use choice::{Choice, View};
-pub use window::{Ended, KeptState, Window};
-
-/// The first state of a generation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Root {
-    /// The envelope that says so.
-    pub envelope: EnvelopeId,
-    /// How often the group has started over.
-    pub generation: u32,
-    /// The state.
-    pub state: StateId,
-    /// Whose leaf it begins with.
-    pub author: IdentityId,
-    /// That leaf.
-    pub device: DeviceId,
-}
-
-/// A commit, as its header describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit {
-    /// The envelope that carries it.
-    pub envelope: EnvelopeId,
-    /// The device that wrote it.
-    pub device: DeviceId,
-    /// Whose device that is.
-    pub identity: IdentityId,
-    /// The state it was made on.
-    pub parent: StateId,
-    /// The state it says it leads to.
-    pub child: StateId,
-    /// Whom it adds, by which key package.
-    pub adds: Vec<Added>,
-    /// Whom it removes.
-    pub removes: Vec<DeviceId>,
-    /// The nearest commit before it in its own log.
-    pub own_previous: Option<EnvelopeId>,
-}
-
-/// A leaf that a commit brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Added {
-    /// Whose leaf.
-    pub device: DeviceId,
-    /// Whose device that is.
-    pub identity: IdentityId,
-    /// The reference of its key package.
-    pub package: [u8; 32],
-}
-
-/// Support for a state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Vote {
-    /// The envelope that carries it.
-    pub envelope: EnvelopeId,
-    /// Whose it is.
-    pub identity: IdentityId,
-    /// For which state.
-    pub state: StateId,
-}
-
-/// One commit on a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PathStep {
-    /// The commit.
-    pub envelope: EnvelopeId,
-    /// The state it was made on.
-    pub parent: StateId,
-    /// The state it leads to.
-    pub child: StateId,
-}
-
-/// The states of one group. In which order commits and votes came makes no difference.
+/// All roots, commits and votes of one group, and the verdicts about commits known here.
+///
+/// Facts are keyed by their envelope; a fact that is added twice is one. A commit or vote whose state
+/// nobody has claimed yet is kept and takes its place when the claim arrives.
 #[derive(Debug, Clone, Default)]
 pub struct CommitTree {
-    roots: Vec<Root>,
-    commits: BTreeMap<EnvelopeId, Commit>,
-    /// Per state, the commits made on it.
-    on: BTreeMap<StateId, BTreeSet<EnvelopeId>>,
-    /// Per state, the commits that say they lead to it. All but one lie.
-    to: BTreeMap<StateId, BTreeSet<EnvelopeId>>,
-    votes: BTreeMap<StateId, BTreeMap<EnvelopeId, IdentityId>>,
-    void: BTreeSet<EnvelopeId>,
-    invalid: BTreeSet<EnvelopeId>,
+    roots: BTreeMap<EnvelopeId, Root>,
+    nodes: Vec<Node>,
+    places: BTreeMap<EnvelopeId, usize>,
+    votes: BTreeMap<EnvelopeId, Vote>,
+    /// Who made each state, by their own word: roots and commits. Of several at most one is true.
+    claims: BTreeMap<StateId, BTreeSet<EnvelopeId>>,
+    commits_on: BTreeMap<StateId, Vec<usize>>,
+    votes_for: BTreeMap<StateId, BTreeSet<EnvelopeId>>,
+    by_device: BTreeMap<(DeviceId, StateId), usize>,
+    verdicts: BTreeMap<EnvelopeId, Verdict>,
+    /// A small number for each identity that wrote something, so that sets of them are bits.
+    people: BTreeMap<IdentityId, usize>,
+}
+
+#[derive(Debug, Clone)]
+struct Node {
+    commit: Commit,
+    person: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Valid,
+    Invalid,
 }
 
 impl CommitTree {
-    /// A tree of nothing.
+    /// An empty tree.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a root.
-    pub fn add_root(&mut self, root: Root) {
-        if self.roots.iter().all(|known| known.envelope != root.envelope) {
-            self.roots.push(root);
+    /// Adds a root. Returns whether it is new.
+    pub fn add_root(&mut self, root: Root) -> bool {
+        if self.roots.contains_key(&root.envelope) {
+            return false;
         }
+        self.claims.entry(root.state).or_default().insert(root.envelope);
+        self.roots.insert(root.envelope, root);
+        true
     }
 
-    /// Adds a commit; its parent may come later.
-    pub fn add_commit(&mut self, commit: Commit) {
-        if self.commits.contains_key(&commit.envelope) {
-            return;
+    /// Adds a commit. Returns whether it is new.
+    pub fn add_commit(&mut self, commit: Commit) -> bool {
+        if self.places.contains_key(&commit.envelope) {
+            return false;
         }
-        if self.contradicts_itself(&commit) || self.repeats_its_log(&commit) {
-            self.void.insert(commit.envelope);
+        let place = self.nodes.len();
+        self.places.insert(commit.envelope, place);
+        self.claims.entry(commit.child).or_default().insert(commit.envelope);
+        self.commits_on.entry(commit.parent).or_default().push(place);
+        *self.by_device.entry((commit.device, commit.parent)).or_default() += 1;
+        let person = self.number(commit.identity);
+        self.nodes.push(Node { commit, person });
+        true
+    }
+
+    /// Adds a vote. Returns whether it is new.
+    pub fn add_vote(&mut self, vote: Vote) -> bool {
+        if self.votes.contains_key(&vote.envelope) {
+            return false;
         }
-        self.on.entry(commit.parent).or_default().insert(commit.envelope);
-        self.to.entry(commit.child).or_default().insert(commit.envelope);
-        self.commits.insert(commit.envelope, commit);
+        self.number(vote.identity);
+        self.votes_for.entry(vote.state).or_default().insert(vote.envelope);
+        self.votes.insert(vote.envelope, vote);
+        true
     }
 
-    /// Adds a vote.
-    pub fn add_vote(&mut self, vote: Vote) {
-        self.votes.entry(vote.state).or_default().insert(vote.envelope, vote.identity);
+    /// Notes that a commit was processed on its parent and made the child it names. Whatever else claims
+    /// that state is false from then on. May be said before the commit is added; the last word holds.
+    pub fn mark_valid(&mut self, commit: EnvelopeId) {
+        self.verdicts.insert(commit, Verdict::Valid);
     }
 
-    /// Notes that a commit was processed and is not valid. It stays in the tree, passed over.
-    pub fn mark_invalid(&mut self, commit: &EnvelopeId) {
-        self.invalid.insert(*commit);
+    /// Notes that a commit is invalid: it is passed over, with all below it, and supports what is above
+    /// it as before. May be said before the commit is added; the last word holds.
+    pub fn mark_invalid(&mut self, commit: EnvelopeId) {
+        self.verdicts.insert(commit, Verdict::Invalid);
     }
 
-    /// Whether a commit's header alone makes it void (COMMIT-TREE 2).
+    /// Whether a commit is void by its header and its own log: it removes and adds the same device, or
+    /// its log, followed back from it, already holds a commit of that device on the same parent. (On two
+    /// branches of a forked log neither is before the other.) `false` if the commit is not known.
     pub fn is_void(&self, commit: &EnvelopeId) -> bool {
-        self.void.contains(commit)
+        self.places.get(commit).is_some_and(|place| self.void(*place))
     }
 
-    /// Whether a state is a root, or some commit says that it leads to it.
-    pub fn contains(&self, state: &StateId) -> bool {
-        self.to.contains_key(state) || self.roots.iter().any(|root| root.state == *state)
+    fn number(&mut self, identity: IdentityId) -> usize {
+        let next = self.people.len();
+        *self.people.entry(identity).or_insert(next)
     }
 
-    /// The commits that lead from a root to a state; `None` if none do, empty for a root. Of several
-    /// ways the shortest is taken, then the one by the commits of lowest id.
-    pub fn path_to(&self, state: &StateId) -> Option<Vec<PathStep>> {
-        let mut next: BTreeMap<StateId, PathStep> = BTreeMap::new();
-        let mut queue = VecDeque::from([*state]);
-        let mut seen = BTreeSet::from([*state]);
-        while let Some(at) = queue.pop_front() {
-            if self.roots.iter().any(|root| root.state == at) {
-                return Some(follow(&next, at, state));
-            }
-            for id in self.to.get(&at).into_iter().flatten().filter(|id| !self.is_refused(id)) {
-                let Commit { envelope, parent, child, .. } = self.commits[id];
-                if seen.insert(parent) {
-                    next.insert(parent, PathStep { envelope, parent, child });
-                    queue.push_back(parent);
-                }
-            }
+    fn commit(&self, place: usize) -> &Commit {
+        &self.nodes[place].commit
+    }
+
+    fn void(&self, place: usize) -> bool {
+        let commit = self.commit(place);
+        commit.adds.iter().any(|add| commit.removes.contains(&add.device)) || self.repeats(commit)
+    }
+
+    /// The log is followed only where another commit of that device on that parent is known at all, and
+    /// at most as far as there are commits.
+    fn repeats(&self, commit: &Commit) -> bool {
+        if self.by_device.get(&(commit.device, commit.parent)).is_none_or(|count| *count < 2) {
+            return false;
         }
-        None
+        let earlier = |before: &Commit| self.places.get(&before.own_previous?).copied();
+        let log = std::iter::successors(earlier(commit), |place| earlier(self.commit(*place)));
+        log.take(self.nodes.len()).map(|place| self.commit(place)).any(|before| {
+            before.envelope != commit.envelope
+                && before.device == commit.device
+                && before.parent == commit.parent
+        })
     }
 
-    /// The leaves of a state, by headers alone; empty for one that no root leads to.
-    pub fn devices(&self, state: &StateId) -> BTreeMap<DeviceId, IdentityId> {
-        let Some(path) = self.path_to(state) else { return BTreeMap::new() };
-        let first = path.first().map_or(*state, |step| step.parent);
-        let root = self.roots.iter().filter(|root| root.state == first);
-        let mut leaves = root.map(|root| (root.device, root.author)).collect();
-        for step in path {
-            change(&mut leaves, &self.commits[&step.envelope]);
+    /// Whether it is known here that the commit cannot be on the path.
+    fn refused(&self, place: usize) -> bool {
+        let commit = self.commit(place);
+        match self.verdicts.get(&commit.envelope) {
+            Some(Verdict::Invalid) => true,
+            Some(Verdict::Valid) => self.void(place),
+            None => self.void(place) || self.proven_by_another(commit),
         }
-        leaves
     }
 
-    /// The references of the key packages that the path to a state has used.
-    pub fn used_packages(&self, state: &StateId) -> BTreeSet<[u8; 32]> {
-        let path = self.path_to(state).unwrap_or_default();
-        let adds = path.iter().flat_map(|step| &self.commits[&step.envelope].adds);
-        adds.map(|added| added.package).collect()
+    fn proven_by_another(&self, commit: &Commit) -> bool {
+        let claims = &self.claims[&commit.child];
+        claims.len() > 1
+            && claims.iter().any(|claim| self.verdicts.get(claim) == Some(&Verdict::Valid))
     }
 
-    fn is_refused(&self, commit: &EnvelopeId) -> bool {
-        self.void.contains(commit) || self.invalid.contains(commit)
+    /// Whether what `envelope` says about `state` is said of the state that `claim` made. Where several
+    /// claim the state, those in the envelope's past are meant: so a claim that comes later cannot borrow
+    /// the weight of those who stood there before.
+    fn means(
+        &self,
+        view: &dyn View,
+        envelope: &EnvelopeId,
+        state: &StateId,
+        claim: &EnvelopeId,
+    ) -> bool {
+        let claims = &self.claims[state];
+        claims.len() == 1
+            || view.knows(envelope, claim)
+            || !claims.iter().any(|other| view.knows(envelope, other))
     }
 
-    /// Removing and adding one device is for pleas alone.
-    fn contradicts_itself(&self, commit: &Commit) -> bool {
-        commit.parent == commit.child
-            || commit.adds.iter().any(|added| commit.removes.contains(&added.device))
-    }
-
-    /// Whether its own log, followed back from it, holds a commit on the same parent.
-    fn repeats_its_log(&self, commit: &Commit) -> bool {
-        let mut before = commit.own_previous;
-        let mut seen = BTreeSet::new();
-        while let Some(earlier) = before.filter(|id| seen.insert(*id)) {
-            let Some(earlier) = self.commits.get(&earlier) else { return false };
-            if earlier.parent == commit.parent {
-                return true;
-            }
-            before = earlier.own_previous;
-        }
-        false
-    }
-}
-
-/// The steps from `at` down to `state`.
-fn follow(next: &BTreeMap<StateId, PathStep>, mut at: StateId, state: &StateId) -> Vec<PathStep> {
-    let mut path = Vec::new();
-    while at != *state {
-        let Some(step) = next.get(&at) else { break };
-        path.push(*step);
-        at = step.child;
-    }
-    path
-}
-
-/// Applies a commit to the leaves of its parent.
-fn change(leaves: &mut BTreeMap<DeviceId, IdentityId>, commit: &Commit) {
-    for device in &commit.removes {
-        leaves.remove(device);
-    }
-    for added in &commit.adds {
-        leaves.insert(added.device, added.identity);
+    /// The commits on the state that `claim` made, refused ones included.
+    fn below<'a>(
+        &'a self,
+        view: &'a dyn View,
+        state: StateId,
+        claim: EnvelopeId,
+    ) -> impl Iterator<Item = usize> + 'a {
+        self.commits_on
+            .get(&state)
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(move |place| self.means(view, &self.commit(*place).envelope, &state, &claim))
     }
 }

@@ -1,0 +1,52 @@
+use super::{driver::Driver, machinery::Machinery, saves::Outcome};
+use crate::app::engine::{Act, AppError, Input, Tell};
+
+impl<M: Machinery> Driver<M> {
+    /// Acts, then tells, step by step.
+    pub(super) fn release(&mut self, outcomes: Vec<Outcome>) -> Result<(), AppError> {
+        for Outcome { acts, tells } in outcomes {
+            for act in acts {
+                self.act(act);
+            }
+            for tell in tells {
+                self.tell(tell)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, act: Act) {
+        let inputs = match act {
+            Act::Send(link, frame) => self.links.send(link, frame),
+            Act::Close(link) => self.links.close(link),
+            Act::Dial(dial, addresses) => match self.dials.begin(dial, addresses) {
+                true => Vec::new(),
+                false => vec![Input::DialFailed { dial }],
+            },
+        };
+        self.push_all(inputs);
+    }
+
+    fn tell(&mut self, tell: Tell) -> Result<(), AppError> {
+        match tell {
+            Tell::Started(Ok(ids)) => {
+                if let Some(started) = self.started.take() {
+                    // Whoever opens the node may have given up; then its handle is gone too.
+                    let _ = started.send(Ok(ids));
+                }
+            }
+            Tell::Started(Err(error)) => return Err(error),
+            Tell::Reply(call, reply) => {
+                if let Some(answer) = self.calls.remove(&call) {
+                    // Whoever called may have given up.
+                    let _ = answer.send(reply);
+                }
+            }
+            Tell::Event(event) => {
+                // Perhaps nobody listens.
+                let _ = self.events.send(event);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+#![allow(clippy::unwrap_used)]
+
+mod calling;
+mod ending;
+mod help;
+mod network;
+mod reading;
+mod saving;
