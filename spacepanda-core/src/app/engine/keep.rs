@@ -72,7 +72,9 @@ impl Server {
             // A channel is the envelope that made it; without that nothing of it can be judged.
             return Verdict::Wait(EnvelopeId::new(*header.channel.as_bytes()), None);
         };
-        if channel.frontier.tips().any(|tip| tip.id == envelope.id())
+        // Of what is remembered no entry was read.
+        if channel.order(&envelope.id()).is_some()
+            || channel.frontier.tips().any(|tip| tip.id == envelope.id())
             || cx.loaded.entry(&header.channel, &envelope.tip()).is_some()
             || (header.channel == self.control && dag.contains(&envelope.id()))
         {
