@@ -36,7 +36,7 @@ const UNNOTICED_MAX: Duration = Duration::from_secs(5);
 /// A world is quiet when nothing but ticks came of this.
 const QUIET: Duration = Duration::from_secs(10 * 60);
 /// A world that is not quiet this long after all went well will never be.
-const RESTLESS_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+const RESTLESS_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 /// Happenings of one run; a run of so many goes in circles.
 const HAPPENINGS_MAX: usize = 2_000_000;
 
