@@ -197,8 +197,8 @@ impl Machine {
         let known = |server: &Server| server.authority.certified(&peer) == Some(identity);
         let shares = self.servers.values().any(known);
         let invited = |server: &&Server| {
-            let mut secrets =
-                server.matrix.open_invites().map(|invite| invite.meeting_secret.clone());
+            // Those that are used up too: whoever comes by one is told so.
+            let mut secrets = server.matrix.invites().map(|invite| invite.meeting_secret.clone());
             secrets.any(|secret| open.session.knows(&secret))
         };
         let joins = match &open.dial {

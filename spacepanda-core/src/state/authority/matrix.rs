@@ -109,6 +109,11 @@ impl PermissionMatrix {
         owner.into_iter().chain(["everyone".to_owned()]).collect()
     }
 
+    /// The invites that were not revoked, those that are used up among them.
+    pub fn invites(&self) -> impl Iterator<Item = &Invite> {
+        self.invites.iter()
+    }
+
     /// The invites by which somebody could come in, but for their time.
     pub fn open_invites(&self) -> impl Iterator<Item = &Invite> {
         self.invites.iter().filter(|invite| invite.uses_left != Some(0))
