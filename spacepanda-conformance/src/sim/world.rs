@@ -5,7 +5,7 @@ use std::{
 
 use bytes::Bytes;
 use spacepanda_core::{
-    app::engine::{Act, Call, Input, Link, Tell},
+    app::engine::{Act, Call, Event, Input, Link, Tell},
     base::Timestamp,
 };
 
@@ -390,7 +390,10 @@ impl<'a> World<'a> {
     }
 
     fn tell(&mut self, node: usize, tell: Tell) -> Result<(), String> {
-        self.changed = self.now;
+        // A join that nobody lets in says for ever that it waits.
+        if !matches!(tell, Tell::Event(Event::JoinProgress { .. })) {
+            self.changed = self.now;
+        }
         self.note(Kind::Tell, node, format_args!("{tell:?}"));
         match tell {
             Tell::Started(Ok(ids)) => {
