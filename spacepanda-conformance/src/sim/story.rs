@@ -12,11 +12,11 @@ use super::{
 };
 
 /// How long people do things.
-const LASTS: Duration = Duration::from_secs(180);
+const LASTS: Duration = Duration::from_secs(120);
 /// When the last of them begins to join.
-const JOINS_UNTIL: Duration = Duration::from_secs(60);
+const JOINS_UNTIL: Duration = Duration::from_secs(45);
 /// When somebody may be removed at the earliest.
-const REMOVALS_FROM: Duration = Duration::from_secs(70);
+const REMOVALS_FROM: Duration = Duration::from_secs(50);
 /// How long somebody waits before they try again.
 const AGAIN: Duration = Duration::from_secs(4);
 
