@@ -197,8 +197,8 @@ impl Machine {
         let known = |server: &Server| server.authority.certified(&peer) == Some(identity);
         let shares = self.servers.values().any(known);
         let invited = |server: &&Server| {
-            let invites = server.authority.open_invites();
-            invites.iter().any(|invite| open.session.knows(&invite.meeting_secret))
+            // Whoever comes by one that is used up or revoked is told so.
+            server.authority.meeting_secrets().any(|secret| open.session.knows(&secret))
         };
         let joins = match &open.dial {
             Some(Dial::Join(server, _)) => Some(*server),

@@ -43,8 +43,6 @@ pub struct OpenInvite {
     pub issued_by: EnvelopeId,
     /// The key that signs requests by it.
     pub public_key: [u8; 32],
-    /// What its holders prove on a link.
-    pub meeting_secret: Secret<32>,
     /// The last stamp of an admission by it.
     pub expires: Timestamp,
 }
@@ -70,16 +68,20 @@ impl Authority {
         let open = matrix.invites().iter().filter(|(_, invite)| {
             invite.max_uses.is_none_or(|uses| (invite.guests.len() as u64) < u64::from(uses))
         });
-        open.filter_map(|(id, invite)| {
-            let Some(Operation::IssueInvite(issued)) = self.operation(id) else { return None };
-            Some(OpenInvite {
-                issued_by: *id,
-                public_key: invite.public_key,
-                meeting_secret: Secret::new(issued.meeting_secret),
-                expires: invite.expires,
-            })
+        open.map(|(id, invite)| OpenInvite {
+            issued_by: *id,
+            public_key: invite.public_key,
+            expires: invite.expires,
         })
         .collect()
+    }
+
+    /// The meeting secrets of every invite ever issued, in force or not.
+    pub fn meeting_secrets(&self) -> impl Iterator<Item = Secret<32>> + '_ {
+        self.log.ops.values().filter_map(|op| match op.operation() {
+            Some(Operation::IssueInvite(issued)) => Some(Secret::new(issued.meeting_secret)),
+            _ => None,
+        })
     }
 
     /// The admissions by which somebody is a member now; none of whoever the genesis made one.

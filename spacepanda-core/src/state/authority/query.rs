@@ -104,7 +104,7 @@ impl Authority {
         Some(channel).filter(|channel| **channel != self.control)
     }
 
-    fn settled_view(&self) -> View<'_> {
+    pub(super) fn settled_view(&self) -> View<'_> {
         View::whole(&self.log, &self.settled.past, &self.settled.refused)
     }
 }
