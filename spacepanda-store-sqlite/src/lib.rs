@@ -8,8 +8,8 @@ mod place;
 mod reader;
 mod schema;
 mod store;
+mod thread;
 mod url;
-mod worker;
 mod writer;
 
 pub use backend::BACKEND;

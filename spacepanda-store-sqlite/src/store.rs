@@ -1,6 +1,6 @@
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
 };
 
@@ -18,8 +18,7 @@ use crate::{
     limit::{check_batch, check_key, check_page},
     place::Place,
     reader::{self, READS_MAX, Read},
-    schema,
-    worker::{self, Worker},
+    schema, thread,
     writer::{self, Saves},
 };
 
@@ -39,9 +38,10 @@ const READERS: usize = 2;
 pub struct SqliteStore {
     /// `None` once closed.
     queues: Mutex<Option<Queues>>,
-    threads: Vec<JoinHandle<()>>,
-    /// Ends when all threads have ended.
-    alive: watch::Receiver<()>,
+    /// The one that writes, which ends last.
+    thread: Option<JoinHandle<()>>,
+    /// Ends when the file is let go of.
+    open: watch::Receiver<()>,
 }
 
 #[derive(Debug)]
@@ -65,34 +65,32 @@ impl SqliteStore {
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let (answer, opened) = oneshot::channel();
-        worker::spawn("sqlite-open", move || {
+        thread::spawn("sqlite-open", move || {
             let _ = answer.send(Self::open_blocking(&path));
         })?;
         opened.await.map_err(|_| unanswered())?
     }
 
     fn open_blocking(path: &Path) -> Result<Self> {
-        let place = Arc::new(Place::take(path)?);
-        let (alive, all_alive) = watch::channel(());
+        let place = Place::take(path)?;
         let (saves, to_save) = mpsc::unbounded_channel();
         let (reads, to_read) = mpsc::channel(READS_MAX);
-        let worker =
-            |connection| Worker { connection, place: Arc::clone(&place), alive: alive.clone() };
-        let writer = worker(schema::open_writer(place.path())?);
-        let readers = (0..READERS)
-            .map(|_| schema::open_reader(place.path()).map(worker))
-            .collect::<Result<Vec<_>>>()?;
-        let mut threads = vec![
-            writer.spawn("sqlite-write", move |connection| writer::work(connection, to_save))?,
-        ];
-        let to_read = Arc::new(Mutex::new(to_read));
-        for reader in readers {
-            let to_read = Arc::clone(&to_read);
-            let thread = reader
-                .spawn("sqlite-read", move |connection| reader::work(connection, &to_read))?;
-            threads.push(thread);
-        }
-        Ok(Self { queues: Mutex::new(Some(Queues { saves, reads })), threads, alive: all_alive })
+        let mut writer = schema::open_writer(place.path())?;
+        let readers =
+            (0..READERS).map(|_| schema::open_reader(place.path())).collect::<Result<Vec<_>>>()?;
+        let readers = reader::spawn(readers, to_read)?;
+        let (open, opened) = watch::channel(());
+        let thread = thread::spawn("sqlite-write", move || {
+            writer::work(&mut writer, to_save);
+            // SQLite tidies its log away when the last connection closes, but not if two close at
+            // once. Whoever waits for the end finds every connection closed and the place free.
+            readers.into_iter().for_each(thread::end);
+            drop(writer);
+            drop(place);
+            drop(open);
+        })?;
+        let queues = Mutex::new(Some(Queues { saves, reads }));
+        Ok(Self { queues, thread: Some(thread), open: opened })
     }
 
     fn saves(&self) -> Result<Saves> {
@@ -112,10 +110,7 @@ impl SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         *self.queues() = None;
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has let go of everything too.
-            let _ = thread.join();
-        }
+        self.thread.take().into_iter().for_each(thread::end);
     }
 }
 
@@ -148,9 +143,9 @@ impl ProviderStorageBackend for SqliteStore {
 
     async fn close(&self) -> Result<()> {
         *self.queues() = None;
-        let mut alive = self.alive.clone();
-        // Nothing is ever sent: it ends when the last thread has dropped its end.
-        while alive.changed().await.is_ok() {}
+        let mut open = self.open.clone();
+        // Nothing is ever sent: it ends when the thread has dropped its end.
+        while open.changed().await.is_ok() {}
         Ok(())
     }
 

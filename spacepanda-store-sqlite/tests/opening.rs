@@ -149,6 +149,18 @@ async fn an_empty_file_becomes_a_store() {
     assert!(store.load(&NAMES, &[0; 4]).await.unwrap().is_some());
 }
 
+#[tokio::test]
+async fn a_closed_store_is_one_file_beside_its_lock() {
+    let (folder, path) = place();
+    for entries in 1..20 {
+        make(&path, entries).await;
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["store.db", "store.db.lock"]);
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn two_names_of_one_file_are_one_place() {

@@ -2,7 +2,11 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{error::AppError, event::{Event, Message}, reads::Reads};
+use super::{
+    error::AppError,
+    event::{Event, Message},
+    reads::Reads,
+};
 use crate::{
     base::{ChannelId, DeviceId, IdentityId, LogEntry, MessageId, ServerId, StateId},
     store::Batch,

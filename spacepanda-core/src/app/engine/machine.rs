@@ -1,28 +1,393 @@
-use super::{Input, Loaded, Step};
-use crate::base::{Secret, Timestamp};
+use std::collections::{BTreeMap, VecDeque};
 
-/// One node's decisions.
-#[derive(Debug)]
-pub struct Machine {}
+use bytes::Bytes;
+
+use super::{
+    account::{Account, Numbers},
+    chance::Chance,
+    channel::Channel,
+    error::AppError,
+    input::{Call, Command, Effects, Input, Link, Reply, Step, Tell},
+    links::Links,
+    reads::{Loaded, Reads},
+    server::Server,
+    start,
+};
+use crate::{
+    base::{ChannelId, DeviceId, Frontier, PeerId, Secret, ServerId, StateId, Timestamp, Tip},
+    state::{
+        envelope::Verified,
+        sync::{FrontierSync, SyncEngine, Ticket},
+    },
+};
+
+/// One node's decisions (FORMATS 7): pure, so that the same inputs, times and seeds give the same
+/// outputs.
+pub struct Machine {
+    pub(super) node: Node,
+    pub(super) servers: BTreeMap<ServerId, Server>,
+}
+
+/// What all servers of a node share.
+pub(super) struct Node {
+    pub first_name: Option<String>,
+    pub account: Option<Account>,
+    pub numbers: Numbers,
+    pub next_state: u64,
+    pub next_draft: u64,
+    pub links: Links,
+    pub sync: FrontierSync,
+    pub channels: BTreeMap<ChannelId, ServerId>,
+    pub work: VecDeque<Work>,
+}
+
+/// One step to be made.
+#[derive(Debug, Clone)]
+pub(super) enum Work {
+    /// Load or make the identity, and find the servers.
+    Start,
+    /// Load one server's rows.
+    LoadServer(ServerId),
+    /// Go on loading its control channel, of which this is loaded.
+    LoadControl(ServerId, Frontier),
+    /// Load one channel's frontier and heads.
+    LoadChannel(ServerId, ChannelId),
+    Command(Call, Command),
+    Connected {
+        link: Link,
+        dial: Option<u64>,
+    },
+    DialFailed {
+        dial: u64,
+    },
+    Frame {
+        link: Link,
+        bytes: Bytes,
+    },
+    Disconnected {
+        link: Link,
+    },
+    Addresses(Vec<String>),
+    Tick,
+    /// Keep an envelope that came, or waited.
+    Keep {
+        server: ServerId,
+        envelope: Verified,
+        from: Option<PeerId>,
+    },
+    /// Take the body of an envelope, or its bare header, that was asked for.
+    Body {
+        server: ServerId,
+        channel: ChannelId,
+        tip: Tip,
+        envelope: Verified,
+        from: PeerId,
+    },
+    /// Derive what the control channel, as it now is, calls for.
+    Settle(ServerId),
+    /// Come one commit nearer to a state.
+    Reach(ServerId, StateId),
+    /// Encrypt at another state.
+    StandOn(ServerId, StateId),
+    /// Enter the group by a welcome and a tree that came.
+    Enter {
+        server: ServerId,
+        state: StateId,
+        tree: Bytes,
+    },
+    /// Open a message that is kept.
+    Open {
+        server: ServerId,
+        channel: ChannelId,
+        tip: Tip,
+    },
+    /// Send what was accepted.
+    Flush(ServerId),
+    /// Let go of a state whose window has passed.
+    EndState(ServerId, StateId),
+    SyncLoad {
+        ticket: Ticket,
+        reads: super::reads::Missing,
+    },
+    SyncProbe {
+        ticket: Ticket,
+        channel: ChannelId,
+        tips: Vec<Tip>,
+    },
+    SyncEntry {
+        ticket: Ticket,
+        peer: PeerId,
+        channel: ChannelId,
+        tip: Tip,
+        bare: bool,
+    },
+    ServeTree {
+        peer: PeerId,
+        server: ServerId,
+        state: StateId,
+    },
+}
+
+/// What a step works with.
+pub(super) struct Cx<'a> {
+    pub now: Timestamp,
+    pub chance: Chance,
+    pub fx: Effects,
+    pub loaded: &'a Loaded,
+}
+
+impl Cx<'_> {
+    pub(super) fn reply(&mut self, call: Call, reply: Result<Reply, AppError>) {
+        self.fx.tells.push(Tell::Reply(call, reply));
+    }
+
+    pub(super) fn tell(&mut self, event: super::event::Event) {
+        self.fx.tells.push(Tell::Event(event));
+    }
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("servers", &self.servers.len()).finish_non_exhaustive()
+    }
+}
 
 impl Machine {
     /// A machine before its first step, which loads or makes the identity. `name` is what its person
     /// is called at first; it is needed only where no identity is kept yet.
-    pub fn new(_name: Option<String>) -> Self {
-        Self {}
+    pub fn new(name: Option<String>) -> Self {
+        Self {
+            node: Node {
+                first_name: name,
+                account: None,
+                numbers: Numbers::default(),
+                next_state: 1,
+                next_draft: 1,
+                links: Links::default(),
+                sync: FrontierSync::new(),
+                channels: BTreeMap::new(),
+                work: VecDeque::from([Work::Start]),
+            },
+            servers: BTreeMap::new(),
+        }
     }
 
     /// Queues an input.
-    pub fn push(&mut self, _input: Input) {}
+    pub fn push(&mut self, input: Input) {
+        self.node.work.push_back(match input {
+            Input::Command(call, command) => Work::Command(call, command),
+            Input::Connected { link, dial } => Work::Connected { link, dial },
+            Input::DialFailed { dial } => Work::DialFailed { dial },
+            Input::Frame { link, bytes } => Work::Frame { link, bytes },
+            Input::Disconnected { link } => Work::Disconnected { link },
+            Input::Addresses(addresses) => Work::Addresses(addresses),
+            Input::Tick => Work::Tick,
+        });
+    }
 
     /// Makes the next step. `loaded` answers the [`Step::Load`] before, all rounds together; else it
     /// is empty.
-    pub fn step(&mut self, _loaded: &Loaded, _now: Timestamp, _seed: Secret<32>) -> Step {
-        Step::Idle
+    pub fn step(&mut self, loaded: &Loaded, now: Timestamp, seed: Secret<32>) -> Step {
+        let Some(work) = self.node.work.front().cloned() else { return Step::Idle };
+        if let Some(first) = self.needs_first(&work) {
+            self.node.work.push_front(first);
+            return self.step(loaded, now, seed);
+        }
+        let lacks = loaded.lacks(self.reads(&work, loaded));
+        if !lacks.is_empty() {
+            return Step::Load(lacks);
+        }
+        self.node.work.pop_front();
+        let mut cx = Cx { now, chance: Chance::new(seed), fx: Effects::default(), loaded };
+        self.apply(work, &mut cx);
+        self.pump_sync(&mut cx);
+        Step::Done(cx.fx)
     }
 
     /// When [`Input::Tick`] is due next.
     pub fn deadline(&self) -> Option<Timestamp> {
-        None
+        let servers = self.servers.values().filter_map(Server::deadline);
+        servers.chain(self.node.links.deadline()).chain(self.node.sync.deadline()).min()
+    }
+
+    /// A channel that must be loaded before `work`.
+    fn needs_first(&self, work: &Work) -> Option<Work> {
+        let (server, channel) = match work {
+            Work::Keep { server, envelope, .. } => (*server, envelope.header().channel),
+            Work::Body { server, channel, .. } | Work::Open { server, channel, .. } => {
+                (*server, *channel)
+            }
+            Work::Command(
+                _,
+                Command::SendMessage { server, channel, .. }
+                | Command::ListMessages { server, channel, .. },
+            ) => (*server, *channel),
+            Work::Settle(server) if self.node.links.has_peers() => {
+                return self
+                    .servers
+                    .get(server)?
+                    .unloaded()
+                    .map(|id| Work::LoadChannel(*server, id));
+            }
+            Work::Command(
+                _,
+                Command::RemoveMember { server, .. } | Command::Status { server: Some(server) },
+            )
+            | Work::Flush(server) => {
+                return self
+                    .servers
+                    .get(server)?
+                    .unloaded()
+                    .map(|id| Work::LoadChannel(*server, id));
+            }
+            _ => return None,
+        };
+        let of = self.servers.get(&server)?;
+        (of.knows(&channel) && !of.channels.contains_key(&channel))
+            .then_some(Work::LoadChannel(server, channel))
+    }
+
+    /// What `work` must know, given what is loaded already.
+    fn reads(&self, work: &Work, loaded: &Loaded) -> Reads {
+        let server = |id: &ServerId| self.servers.get(id);
+        match work {
+            Work::Start => start::reads(),
+            Work::LoadServer(id) => {
+                let load = |s: &Server| {
+                    let control = self.node.numbers.known_channel(&s.control)?;
+                    Some(s.load_reads(control))
+                };
+                server(id).and_then(load).unwrap_or_default()
+            }
+            Work::LoadControl(id, have) => {
+                server(id).map(|s| s.control_reads(have, loaded)).unwrap_or_default()
+            }
+            Work::LoadChannel(_, channel) => self
+                .node
+                .numbers
+                .known_channel(channel)
+                .map(|number| Channel::reads(*channel, number))
+                .unwrap_or_default(),
+            Work::Keep { server: id, envelope, .. } => {
+                server(id).map(|s| s.keep_reads(envelope)).unwrap_or_default()
+            }
+            Work::Body { server: id, channel, tip, .. } => {
+                server(id).map(|s| s.body_reads(channel, tip)).unwrap_or_default()
+            }
+            Work::Reach(id, state) => server(id).map(|s| s.reach_reads(state)).unwrap_or_default(),
+            Work::StandOn(id, state) => {
+                server(id).map(|s| s.group_reads(state)).unwrap_or_default()
+            }
+            Work::Enter { server: id, state, .. } => {
+                server(id).map(|s| s.enter_reads(state)).unwrap_or_default()
+            }
+            Work::Open { server: id, channel, tip } => server(id)
+                .map(|s| s.open_reads(&self.node, channel, tip, loaded))
+                .unwrap_or_default(),
+            Work::EndState(id, state) => server(id).map(|s| s.end_reads(state)).unwrap_or_default(),
+            Work::Command(_, command) => self.command_reads(command, loaded),
+            Work::SyncLoad { reads, .. } => {
+                Reads { missing: vec![reads.clone()], ..Reads::default() }
+            }
+            Work::SyncProbe { channel, tips, .. } => Reads {
+                entries: tips.iter().map(|tip| (*channel, *tip)).collect(),
+                ..Reads::default()
+            },
+            Work::SyncEntry { channel, tip, .. } => {
+                Reads { entries: vec![(*channel, *tip)], ..Reads::default() }
+            }
+            Work::ServeTree { server: id, state, .. } => {
+                server(id).map(|s| s.group_reads(state)).unwrap_or_default()
+            }
+            Work::Connected { .. }
+            | Work::DialFailed { .. }
+            | Work::Frame { .. }
+            | Work::Disconnected { .. }
+            | Work::Addresses(_)
+            | Work::Tick
+            | Work::Settle(_)
+            | Work::Flush(_) => Reads::default(),
+        }
+    }
+
+    fn apply(&mut self, work: Work, cx: &mut Cx<'_>) {
+        match work {
+            Work::Start => self.start(cx),
+            Work::LoadServer(id) => self.load_server(id, cx),
+            Work::LoadControl(id, have) => self.load_control(id, have, cx),
+            Work::LoadChannel(id, channel) => self.load_channel(id, channel, cx),
+            Work::Command(call, command) => self.command(call, command, cx),
+            Work::Connected { link, dial } => self.connected(link, dial, cx),
+            Work::DialFailed { dial } => self.dial_failed(dial, cx),
+            Work::Frame { link, bytes } => self.frame(link, &bytes, cx),
+            Work::Disconnected { link } => self.disconnected(link, cx),
+            Work::Addresses(addresses) => self.addresses(addresses, cx),
+            Work::Tick => self.tick(cx),
+            Work::Keep { server, envelope, from } => {
+                self.on(server, |s, node| s.keep(node, envelope, from, cx));
+            }
+            Work::Body { server, channel, tip, envelope, from } => {
+                self.on(server, |s, node| s.body(node, channel, tip, envelope, from, cx));
+            }
+            Work::Settle(server) => self.on(server, |s, node| s.settle(node, cx)),
+            Work::Reach(server, state) => self.on(server, |s, node| s.reach(node, state, cx)),
+            Work::StandOn(server, state) => self.on(server, |s, node| s.stand_on(node, state, cx)),
+            Work::Enter { server, state, tree } => {
+                self.on(server, |s, node| s.enter(node, state, &tree, cx));
+            }
+            Work::Open { server, channel, tip } => {
+                self.on(server, |s, node| s.open(node, channel, tip, cx));
+            }
+            Work::Flush(server) => self.on(server, |s, node| s.flush(node, cx)),
+            Work::EndState(server, state) => self.on(server, |s, _| s.end_state(state, cx)),
+            Work::SyncLoad { ticket, reads } => self.sync_loaded(ticket, &reads, cx),
+            Work::SyncProbe { ticket, channel, tips } => {
+                self.sync_probed(ticket, channel, tips, cx);
+            }
+            Work::SyncEntry { ticket, peer, channel, tip, bare } => {
+                self.sync_entry(ticket, peer, channel, tip, bare, cx);
+            }
+            Work::ServeTree { peer, server, state } => {
+                self.on(server, |s, node| s.serve_tree(node, peer, state, cx));
+            }
+        }
+    }
+
+    fn on(&mut self, server: ServerId, act: impl FnOnce(&mut Server, &mut Node)) {
+        if let Some(server) = self.servers.get_mut(&server) {
+            act(server, &mut self.node);
+        }
+    }
+}
+
+impl Node {
+    /// The account; there is one from the first step on.
+    pub(super) fn me(&self) -> &Account {
+        self.account.as_ref().expect("the first step makes the account")
+    }
+
+    pub(super) fn device(&self) -> DeviceId {
+        self.me().device()
+    }
+
+    /// Queues work unless the same is queued as the last.
+    pub(super) fn queue(&mut self, work: Work) {
+        self.work.push_back(work);
+    }
+
+    /// Queues to settle a server, once.
+    pub(super) fn settle(&mut self, server: ServerId) {
+        let queued = |work: &Work| matches!(work, Work::Settle(id) if *id == server);
+        if !self.work.iter().any(queued) {
+            self.work.push_back(Work::Settle(server));
+        }
+    }
+
+    /// Queues to send a server's drafts, once.
+    pub(super) fn flush(&mut self, server: ServerId) {
+        let queued = |work: &Work| matches!(work, Work::Flush(id) if *id == server);
+        if !self.work.iter().any(queued) {
+            self.work.push_back(Work::Flush(server));
+        }
     }
 }

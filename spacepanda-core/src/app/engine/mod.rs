@@ -4,12 +4,29 @@
 //! that needs something says [`Step::Load`]; nothing has changed then, and it is made again with what
 //! was loaded. What a step did is saved first, sent then, told last.
 
+mod account;
+mod chance;
+mod channel;
+mod commands;
 mod error;
 mod event;
+mod frames;
 mod input;
 mod invite;
+mod join;
+mod keep;
+mod links;
 mod machine;
+mod query;
 mod reads;
+mod rows;
+mod server;
+mod settle;
+mod share;
+mod start;
+mod states;
+mod talk;
+mod write;
 
 pub use error::AppError;
 pub use event::{Event, JoinStep, Message, MessageState, Text};

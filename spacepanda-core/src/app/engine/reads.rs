@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::{
-    base::{ChannelId, Floors, Frontier, LogEntry, Tip},
+    base::{ChannelId, Floors, Frontier, LogEntry, Tip, cbor},
     store::{Namespace, Page},
 };
 
@@ -64,6 +64,58 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The record in a row; `None` if there is none, or it cannot be read.
+    pub(super) fn row<T>(&self, namespace: &Namespace, key: &Bytes) -> Option<T>
+    where
+        T: for<'b> minicbor::Decode<'b, ()> + minicbor::Encode<()>,
+    {
+        let value = self.rows.get(&(namespace.clone(), key.clone()))?.as_ref()?;
+        cbor::decode(value).ok()
+    }
+
+    /// The rows under a prefix.
+    pub(super) fn prefix(&self, namespace: &Namespace, prefix: &Bytes) -> &[(Bytes, Bytes)] {
+        let rows = self.prefixes.get(&(namespace.clone(), prefix.clone()));
+        rows.map_or(&[], Vec::as_slice)
+    }
+
+    /// The entry at a place, if it was asked for and is held.
+    pub(super) fn entry(&self, channel: &ChannelId, tip: &Tip) -> Option<&LogEntry> {
+        self.entries.get(&(*channel, *tip))?.as_ref()
+    }
+
+    /// What of `reads` has not been answered yet.
+    pub(super) fn lacks(&self, reads: Reads) -> Reads {
+        Reads {
+            rows: reads.rows.into_iter().filter(|row| !self.rows.contains_key(row)).collect(),
+            prefixes: reads
+                .prefixes
+                .into_iter()
+                .filter(|prefix| !self.prefixes.contains_key(prefix))
+                .collect(),
+            pages: reads
+                .pages
+                .into_iter()
+                .filter(|(_, page)| !self.pages.iter().any(|(loaded, _)| loaded == page))
+                .collect(),
+            frontiers: reads
+                .frontiers
+                .into_iter()
+                .filter(|channel| !self.frontiers.contains_key(channel))
+                .collect(),
+            entries: reads
+                .entries
+                .into_iter()
+                .filter(|entry| !self.entries.contains_key(entry))
+                .collect(),
+            missing: reads
+                .missing
+                .into_iter()
+                .filter(|missing| !self.missing.iter().any(|(loaded, _)| loaded == missing))
+                .collect(),
+        }
+    }
+
     /// Adds the answers of another round.
     pub fn extend(&mut self, later: Self) {
         self.rows.extend(later.rows);

@@ -114,7 +114,10 @@ impl Envelope {
     }
 }
 
-fn parts(bytes: &[u8]) -> Result<(&[u8], &[u8], Option<&[u8]>), minicbor::decode::Error> {
+/// Header, signature and body, as they stand in the bytes.
+type Parts<'a> = (&'a [u8], &'a [u8], Option<&'a [u8]>);
+
+fn parts(bytes: &[u8]) -> Result<Parts<'_>, minicbor::decode::Error> {
     let mut d = Decoder::new(bytes);
     if d.array()? != Some(3) {
         return Err(minicbor::decode::Error::message("an envelope has three parts"));
@@ -190,6 +193,13 @@ impl Verified {
     pub fn with_body(mut self, body: Bytes) -> Result<Self, EnvelopeError> {
         self.envelope.body = Some(body);
         self.envelope.trust()
+    }
+
+    /// The same envelope without its body.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        self.envelope.body = None;
+        self
     }
 
     /// The envelope as it travels.

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use crate::base::{DeviceId, EnvelopeId, Tip};
+use crate::base::{DeviceId, EnvelopeId, Frontier, Tip};
 
 /// An envelope's number in a [`Dag`]: parents have lower ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,8 +14,8 @@ pub struct Index(u32);
 pub struct Dag {
     nodes: Vec<Node>,
     by_id: HashMap<EnvelopeId, Index>,
-    /// Per chain, the index of its last envelope.
-    chains: Vec<Index>,
+    /// Per chain, its envelopes.
+    chains: Vec<Vec<Index>>,
 }
 
 #[derive(Debug, Clone)]
@@ -86,13 +86,14 @@ impl Dag {
             past.join(&self.node(*parent).past);
         }
         let continued = previous.and_then(|id| self.index(&id)).map(|at| self.node(at).chain);
-        let (chain, place) = match continued.filter(|chain| self.chains[*chain] == named[0]) {
-            Some(chain) => (chain, self.node(named[0]).place + 1),
-            None => (self.chains.len(), 1),
-        };
+        let (chain, place) =
+            match continued.filter(|chain| self.chains[*chain].last() == Some(&named[0])) {
+                Some(chain) => (chain, self.node(named[0]).place + 1),
+                None => (self.chains.len(), 1),
+            };
         match self.chains.get_mut(chain) {
-            Some(last) => *last = index,
-            None => self.chains.push(index),
+            Some(continued) => continued.push(index),
+            None => self.chains.push(vec![index]),
         }
         past.include(chain, place);
         self.nodes.push(Node { tip, chain, past, named, place });
@@ -159,6 +160,15 @@ impl Dag {
     pub fn holds(&self, past: &Past, index: Index) -> bool {
         let node = self.node(index);
         past.reach(node.chain) >= node.place
+    }
+
+    /// The tips of a closed set, per chain.
+    pub fn frontier(&self, past: &Past) -> Frontier {
+        let last = |(chain, reach): (&Vec<Index>, &u32)| {
+            let place = usize::try_from(*reach).ok()?.checked_sub(1)?;
+            Some(self.tip(*chain.get(place)?))
+        };
+        self.chains.iter().zip(&past.0).filter_map(last).collect()
     }
 
     /// Every envelope, parents first.

@@ -94,7 +94,8 @@ pub fn check_key(public: &[u8; 32]) -> Result<(), KeyError> {
 /// Whether the y coordinate is below the field's prime 2^255 - 19, and zero has no sign.
 fn is_canonical(public: &[u8; 32]) -> bool {
     let high_is_full = public[31] & 0x7f == 0x7f && public[1..31].iter().all(|byte| *byte == 0xff);
-    !(high_is_full && public[0] >= 0xed) && !NEGATIVE_ZERO.contains(public)
+    let is_above = high_is_full && public[0] >= 0xed;
+    !is_above && !NEGATIVE_ZERO.contains(public)
 }
 
 /// `x = 0` written with the sign bit set: y = 1 and y = -1.

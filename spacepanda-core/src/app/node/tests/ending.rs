@@ -3,7 +3,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::help::{World, on_call, saves, tells, waits};
+use super::help::{GatedStore, World, on_call, saves, tells, waits};
 use crate::{
     app::engine::{AppError, Call, Effects, Input, Reads, Step, Tell},
     store::Batch,
@@ -94,6 +94,23 @@ async fn after_five_failures_in_a_row_the_node_closes_and_says_why() {
     assert!(error.to_string().contains("the disk is full"), "{error}");
     assert_eq!(world.store.saved().len(), 5);
     assert!(world.store.closed.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_while_the_node_opens_is_told_at_once_and_let_go_of() {
+    let rule = |_: &Input| {
+        let mut batch = Batch::new();
+        batch.put(super::help::ROWS, "key", "value");
+        vec![Step::Done(Effects { batch, ..Effects::default() })]
+    };
+    let store = Arc::new(GatedStore::new());
+    store.failing.store(true, Ordering::Relaxed);
+    store.open_gate();
+    let opened = World::open_on(Arc::clone(&store), Arc::new(rule)).await;
+    let error = opened.map(|_| ()).unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), ("store.failed", true));
+    assert_eq!(store.saved(), [1]);
+    assert!(store.closed.load(Ordering::Relaxed));
 }
 
 #[tokio::test(start_paused = true)]

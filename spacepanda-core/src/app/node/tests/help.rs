@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     app::{
+        Event,
         engine::{Act, AppError, Call, Command, Effects, Input, Loaded, Reply, Step, Tell},
         node::{Node, machinery::Machinery},
     },
@@ -127,14 +128,14 @@ pub(super) struct Scripted {
 
 impl Machinery for Scripted {
     fn push(&mut self, input: Input) {
-        if matches!(input, Input::Addresses(_)) {
-            let ids = (IdentityId::new([3; 32]), DeviceId::new([4; 32]));
-            self.steps.push_back(tells(vec![Tell::Started(Ok(ids))]));
-        }
         if matches!(input, Input::Tick) {
             *self.due.lock().unwrap() = None;
         }
         self.steps.extend((self.rule)(&input));
+        if matches!(input, Input::Addresses(_)) {
+            let ids = (IdentityId::new([3; 32]), DeviceId::new([4; 32]));
+            self.steps.push_back(tells(vec![Tell::Started(Ok(ids))]));
+        }
         // A test that does not listen is no concern of the machine's.
         let _ = self.heard.send(input);
     }
@@ -163,7 +164,10 @@ pub(super) struct World {
 impl World {
     /// Opens the node; it is reached at `memory://node`, and saves wait at the gate.
     pub(super) async fn open(rule: Rule) -> Self {
-        let store = Arc::new(GatedStore::new());
+        Self::open_on(Arc::new(GatedStore::new()), rule).await.unwrap()
+    }
+
+    pub(super) async fn open_on(store: Arc<GatedStore>, rule: Rule) -> Result<Self, AppError> {
         let network = MemoryNetwork::new();
         let transport: Arc<dyn Transport> = Arc::new(network.transport("node"));
         let (tell, heard) = mpsc::unbounded_channel();
@@ -177,8 +181,8 @@ impl World {
             Scripted { rule, heard, loaded, due: Arc::clone(&set), steps: VecDeque::new() }
         };
         let backend = Arc::clone(&store) as Arc<dyn ProviderStorageBackend>;
-        let node = Node::open_with(Box::new(machine), backend, transport).await.unwrap();
-        Self { node, store, heard, loaded, machines, due, network }
+        let node = Node::open_with(Box::new(machine), backend, transport).await?;
+        Ok(Self { node, store, heard, loaded, machines, due, network })
     }
 
     /// Begins a call whose rule sees `name`.
@@ -211,11 +215,17 @@ pub(super) fn on_call(rule: impl Fn(Call, &str) -> Vec<Step> + Send + Sync + 'st
     })
 }
 
-/// A step that keeps a row, acts, and answers a call.
+/// A step that keeps a row, acts, tells of it, and answers a call.
 pub(super) fn saves(key: &str, acts: Vec<Act>, call: Call) -> Step {
     let mut batch = Batch::new();
     batch.put(ROWS, key.to_owned(), "value");
-    Step::Done(Effects { batch, acts, tells: vec![done(call)], ..Effects::default() })
+    let tells = vec![Tell::Event(event(key)), done(call)];
+    Step::Done(Effects { batch, acts, tells, ..Effects::default() })
+}
+
+/// The event of a step that kept a row.
+pub(super) fn event(key: &str) -> Event {
+    Event::ChannelCreated { server: SERVER, channel: CHANNEL, name: key.to_owned() }
 }
 
 /// A step that keeps nothing.

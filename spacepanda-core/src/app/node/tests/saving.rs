@@ -2,10 +2,10 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::help::{CHANNEL, SERVER, World, done, on_call, saves, tells, waits};
+use super::help::{World, done, event, on_call, saves, tells, waits};
 use crate::{
     app::{
-        Event, Missed,
+        Missed,
         engine::{Act, Input, Tell},
     },
     transport::{Transport, TransportEvent},
@@ -78,6 +78,7 @@ async fn a_failed_save_drops_everything_and_nothing_of_it_was_sent() {
     peer.recv().await.unwrap();
     assert_eq!(world.hear(connected).await, 1);
 
+    let mut events = world.node.events();
     let mut first = world.call("a");
     assert!(waits(&mut first).await);
     let mut second = world.call("b");
@@ -95,28 +96,28 @@ async fn a_failed_save_drops_everything_and_nothing_of_it_was_sent() {
     world.store.failing.store(false, Ordering::Relaxed);
     world.store.open_gate();
     world.call("c").await.unwrap().unwrap();
+    assert_eq!(events.next().await, Some(Ok(event("c"))));
     assert_eq!(world.machines.load(Ordering::Relaxed), 2);
     assert_eq!(["a", "b", "c"].map(|key| world.store.holds(key)), [false, false, true]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_event_is_told_to_every_listener_and_a_slow_one_is_told_what_it_missed() {
-    let event = || Event::ChannelCreated { server: SERVER, channel: CHANNEL, name: String::new() };
     let rule = on_call(move |call, name| {
         let count: usize = name.parse().unwrap_or(0);
-        let events = (0..count).map(|_| Tell::Event(event()));
+        let events = (0..count).map(|_| Tell::Event(event("")));
         vec![tells(events.chain([done(call)]).collect())]
     });
     let world = World::open(rule).await;
     let (mut quick, mut slow) = (world.node.events(), world.node.events());
     world.call("1000").await.unwrap().unwrap();
     for _ in 0..1_000 {
-        assert_eq!(quick.next().await, Some(Ok(event())));
+        assert_eq!(quick.next().await, Some(Ok(event(""))));
     }
     world.call("100").await.unwrap().unwrap();
     assert_eq!(slow.next().await, Some(Err(Missed(76))));
-    assert_eq!(slow.next().await, Some(Ok(event())));
-    assert_eq!(quick.next().await, Some(Ok(event())));
+    assert_eq!(slow.next().await, Some(Ok(event(""))));
+    assert_eq!(quick.next().await, Some(Ok(event(""))));
 }
 
 fn connected(input: &Input) -> Option<u64> {

@@ -1,0 +1,127 @@
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{
+    chance::Chance,
+    rows::{self, AccountRow, NODE, Numbered},
+};
+use crate::{
+    base::{ChannelId, DeviceId, IdentityId, Secret, ServerId, Timestamp, cbor},
+    state::{
+        identity::{DeviceCertificate, KeyPair, VerifiedCertificate},
+        link,
+    },
+    store::Batch,
+};
+
+/// Whose node this is: one identity and one device, for life.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub device_key: KeyPair,
+    pub certificate: VerifiedCertificate,
+    pub name: String,
+    identity_key: KeyPair,
+}
+
+impl Account {
+    /// Makes an identity with its first device.
+    pub(super) fn create(name: String, now: Timestamp, chance: &mut Chance) -> Self {
+        let identity_key = KeyPair::from_secret(chance.secret());
+        let device_key = KeyPair::from_secret(chance.secret());
+        let device = DeviceId::new(*device_key.public());
+        let certificate = DeviceCertificate::issue(&identity_key, device, now);
+        Self { device_key, certificate, name, identity_key }
+    }
+
+    /// Takes the account from its row; `None` if the row is damaged.
+    pub(super) fn read(row: &Bytes) -> Option<Self> {
+        let row: AccountRow = cbor::decode(row).ok()?;
+        Some(Self {
+            device_key: KeyPair::from_secret(Secret::new(row.device)),
+            identity_key: KeyPair::from_secret(Secret::new(row.identity)),
+            certificate: VerifiedCertificate::decode(&row.certificate).ok()?,
+            name: row.name,
+        })
+    }
+
+    pub(super) fn put(&self, batch: &mut Batch) {
+        let row = AccountRow {
+            identity: *self.identity_key.secret().expose(),
+            device: *self.device_key.secret().expose(),
+            certificate: self.certificate.encode(),
+            name: self.name.clone(),
+        };
+        batch.put(NODE, rows::ACCOUNT, cbor::encode(&row));
+    }
+
+    pub(super) fn identity(&self) -> IdentityId {
+        self.certificate.identity()
+    }
+
+    /// What proves this device on a link.
+    pub(super) fn link_self(&self) -> link::Me {
+        link::Me { certificate: self.certificate.clone(), device: self.device_key.clone() }
+    }
+
+    pub(super) fn device(&self) -> DeviceId {
+        self.certificate.device()
+    }
+}
+
+/// Local numbers of servers, channels and devices, given when first met.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    of: BTreeMap<Numbered, u32>,
+    by: BTreeMap<u32, Numbered>,
+}
+
+impl Numbers {
+    pub(super) fn load(rows: &[(Bytes, Bytes)]) -> Self {
+        let mut numbers = Self::default();
+        for (number, what) in rows.iter().filter_map(|(key, value)| rows::read_number(key, value)) {
+            numbers.of.insert(what, number);
+            numbers.by.insert(number, what);
+        }
+        numbers
+    }
+
+    pub(super) fn server(&mut self, id: ServerId, batch: &mut Batch) -> u32 {
+        self.give(Numbered::Server(id), batch)
+    }
+
+    pub(super) fn channel(&mut self, id: ChannelId, batch: &mut Batch) -> u32 {
+        self.give(Numbered::Channel(id), batch)
+    }
+
+    pub(super) fn device(&mut self, id: DeviceId, batch: &mut Batch) -> u32 {
+        self.give(Numbered::Device(id), batch)
+    }
+
+    pub(super) fn servers(&self) -> Vec<(ServerId, u32)> {
+        let server = |(what, number): (&Numbered, &u32)| match what {
+            Numbered::Server(id) => Some((*id, *number)),
+            _ => None,
+        };
+        self.of.iter().filter_map(server).collect()
+    }
+
+    pub(super) fn known_channel(&self, id: &ChannelId) -> Option<u32> {
+        self.of.get(&Numbered::Channel(*id)).copied()
+    }
+
+    pub(super) fn known_device(&self, id: &DeviceId) -> Option<u32> {
+        self.of.get(&Numbered::Device(*id)).copied()
+    }
+
+    fn give(&mut self, what: Numbered, batch: &mut Batch) -> u32 {
+        if let Some(number) = self.of.get(&what) {
+            return *number;
+        }
+        let number = self.by.last_key_value().map_or(1, |(last, _)| last + 1);
+        self.of.insert(what, number);
+        self.by.insert(number, what);
+        rows::put_number(batch, number, what);
+        number
+    }
+}

@@ -1,0 +1,245 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{
+    reads::{Loaded, Reads},
+    rows::{self, ControlRow, Head, HeadsRow, Progress, VIEW},
+};
+use crate::{
+    base::{
+        ChannelId, DeviceId, EnvelopeId, Floors, Frontier, MessageId, Timestamp, Tip, cbor,
+        limits::PARENTS_MAX,
+    },
+    state::envelope::{Dag, Header, Verified, order_after, stamp},
+    store::Batch,
+};
+
+/// Orders remembered per channel; older ones are read from the log.
+const RECENT_MAX: usize = 1_024;
+
+/// One channel, as much of it as deciding needs: its frontier and heads, not its history.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub id: ChannelId,
+    pub number: u32,
+    pub frontier: Frontier,
+    heads: BTreeMap<EnvelopeId, Head>,
+    greatest: Timestamp,
+    own: Timestamp,
+    recent: BTreeMap<EnvelopeId, u64>,
+    recent_order: VecDeque<EnvelopeId>,
+    /// Per log, from which number on its author named what in the control channel.
+    control: BTreeMap<DeviceId, BTreeMap<u64, Vec<EnvelopeId>>>,
+    pub progress: Progress,
+    pub undelivered: BTreeMap<u64, MessageId>,
+}
+
+impl Channel {
+    /// A channel of which nothing is held.
+    pub(super) fn new(id: ChannelId, number: u32) -> Self {
+        Self {
+            id,
+            number,
+            frontier: Frontier::new(),
+            heads: BTreeMap::new(),
+            greatest: Timestamp::ZERO,
+            own: Timestamp::ZERO,
+            recent: BTreeMap::new(),
+            recent_order: VecDeque::new(),
+            control: BTreeMap::new(),
+            progress: Progress::default(),
+            undelivered: BTreeMap::new(),
+        }
+    }
+
+    /// What [`Self::load`] needs.
+    pub(super) fn reads(id: ChannelId, number: u32) -> Reads {
+        Reads {
+            rows: vec![(VIEW, rows::heads_key(number)), (VIEW, rows::progress_key(number))],
+            prefixes: vec![
+                (VIEW, rows::control_prefix(number)),
+                (VIEW, rows::undelivered_prefix(number)),
+            ],
+            frontiers: vec![id],
+            ..Reads::default()
+        }
+    }
+
+    /// Takes a channel from its rows; what cannot be read is as if it were not there.
+    pub(super) fn load(id: ChannelId, number: u32, loaded: &Loaded) -> Self {
+        let mut channel = Self::new(id, number);
+        channel.frontier = loaded.frontiers.get(&id).cloned().unwrap_or_default();
+        if let Some(row) = loaded.row::<HeadsRow>(&VIEW, &rows::heads_key(number)) {
+            for head in row.heads {
+                channel.remember(head.tip.id, head.order);
+                channel.heads.insert(head.tip.id, head);
+            }
+            (channel.greatest, channel.own) = (row.greatest, row.own);
+        }
+        channel.progress = loaded.row(&VIEW, &rows::progress_key(number)).unwrap_or_default();
+        for (_, value) in loaded.prefix(&VIEW, &rows::control_prefix(number)) {
+            if let Ok(ControlRow { device, number, control }) = cbor::decode(value) {
+                channel.control.entry(device).or_default().insert(number, control);
+            }
+        }
+        for (key, value) in loaded.prefix(&VIEW, &rows::undelivered_prefix(number)) {
+            let place = rows::read_undelivered(key).zip(MessageId::from_slice(value));
+            channel.undelivered.extend(place);
+        }
+        channel
+    }
+
+    /// The order of something held, if it is remembered.
+    pub(super) fn order(&self, id: &EnvelopeId) -> Option<u64> {
+        self.recent.get(id).copied()
+    }
+
+    /// Remembers the order of something held, or of a bare header below one's floor.
+    pub(super) fn remember(&mut self, id: EnvelopeId, order: u64) {
+        if self.recent.insert(id, order).is_none() {
+            self.recent_order.push_back(id);
+        }
+        while self.recent_order.len() > RECENT_MAX {
+            let Some(oldest) = self.recent_order.pop_front() else { break };
+            if self.heads.contains_key(&oldest) {
+                self.recent_order.push_back(oldest);
+                if self.heads.len() >= RECENT_MAX {
+                    break;
+                }
+            } else {
+                self.recent.remove(&oldest);
+            }
+        }
+    }
+
+    /// What nothing held names yet, in the order of [`Header::parents`]; the oldest 64 at most.
+    pub(super) fn heads(&self) -> Vec<Head> {
+        let mut heads: Vec<_> = self.heads.values().copied().collect();
+        heads.sort_unstable_by_key(|head| (head.order, head.tip.id));
+        heads.truncate(PARENTS_MAX / 2);
+        heads.sort_unstable_by_key(|head| head.tip);
+        heads
+    }
+
+    /// Takes in what was appended to the log; `device` is its author's local number. Says whether its
+    /// author named something new in the control channel, where a floor may lie.
+    pub(super) fn advance(
+        &mut self,
+        envelope: &Verified,
+        device: u32,
+        own: bool,
+        batch: &mut Batch,
+    ) -> bool {
+        let header = envelope.header();
+        let tip = envelope.tip();
+        self.frontier.advance(tip, header.previous.as_ref());
+        for named in header.named() {
+            self.heads.remove(&named);
+        }
+        self.heads.insert(tip.id, Head { tip, order: header.order });
+        self.remember(tip.id, header.order);
+        self.greatest = self.greatest.max(header.timestamp);
+        if own {
+            self.own = self.own.max(header.timestamp);
+        }
+        let names_news = self.note_control(header, device, batch);
+        let row = HeadsRow {
+            heads: self.heads.values().copied().collect(),
+            greatest: self.greatest,
+            own: self.own,
+        };
+        batch.put(VIEW, rows::heads_key(self.number), cbor::encode(&row));
+        names_news
+    }
+
+    fn note_control(&mut self, header: &Header, device: u32, batch: &mut Batch) -> bool {
+        let Some(control) = &header.control else { return false };
+        let control: Vec<_> = control.iter().map(|tip| tip.id).collect();
+        let log = self.control.entry(header.sender).or_default();
+        if log.last_key_value().is_some_and(|(_, last)| *last == control) {
+            return false;
+        }
+        let row =
+            ControlRow { device: header.sender, number: header.sequence, control: control.clone() };
+        log.insert(header.sequence, control);
+        let key = rows::control_key(self.number, device, header.sequence);
+        batch.put(VIEW, key, cbor::encode(&row));
+        true
+    }
+
+    /// Where each log begins for somebody who came in by one of `admits`: at the first envelope whose
+    /// control parents have it in their past (FORMATS 4).
+    pub(super) fn floors(&self, dag: &Dag, admits: &[EnvelopeId]) -> Floors {
+        let admits: Vec<_> = admits.iter().filter_map(|id| dag.index(id)).collect();
+        let begins = |control: &Vec<EnvelopeId>| {
+            dag.closure(control)
+                .is_ok_and(|past| admits.iter().any(|admit| dag.holds(&past, *admit)))
+        };
+        self.control
+            .iter()
+            .filter_map(|(device, log)| {
+                let first = log.iter().find(|(_, control)| begins(control))?;
+                Some((*device, *first.0))
+            })
+            .collect()
+    }
+
+    /// Every log from its beginning.
+    pub(super) fn floors_of_all(&self) -> Floors {
+        self.frontier.tips().map(|tip| (tip.device, 1)).collect()
+    }
+
+    /// The time and place of the next envelope of one's own.
+    pub(super) fn next(&self, device: DeviceId, now: Timestamp) -> Next {
+        let own = self.frontier.of(&device).max_by_key(|tip| (tip.number, tip.id));
+        let heads = self.heads();
+        let timestamp = stamp(now, self.own, self.greatest);
+        let order = order_after(timestamp, heads.iter().map(|head| head.order));
+        let parents =
+            heads.iter().map(|head| head.tip).filter(|tip| Some(tip.id) != own.map(|own| own.id));
+        Next {
+            sequence: own.map_or(1, |own| own.number + 1),
+            previous: own.map(|own| own.id),
+            parents: parents.collect(),
+            timestamp,
+            order: own
+                .and_then(|own| self.order(&own.id))
+                .map_or(order, |previous| order.max(previous + 1)),
+        }
+    }
+
+    /// What the author of an envelope held had named in the control channel.
+    pub(super) fn control_at(&self, device: &DeviceId, number: u64) -> Option<&[EnvelopeId]> {
+        let (_, named) = self.control.get(device)?.range(..=number).next_back()?;
+        Some(named)
+    }
+
+    /// The tips that have all of `admits` in their past: what everybody holds who came in by them.
+    pub(super) fn tips_above(&self, dag: &Dag, admits: &[EnvelopeId]) -> Vec<Tip> {
+        let admits: Vec<_> = admits.iter().filter_map(|id| dag.index(id)).collect();
+        let above = |tip: &Tip| {
+            let log = self.control.get(&tip.device);
+            let named = log.and_then(|log| log.range(..=tip.number).next_back());
+            named
+                .and_then(|(_, control)| dag.closure(control).ok())
+                .is_some_and(|past| admits.iter().all(|admit| dag.holds(&past, *admit)))
+        };
+        self.frontier.tips().filter(above).collect()
+    }
+
+    /// The tips held of a log, greatest first.
+    pub(super) fn tips_of(&self, device: &DeviceId) -> Vec<Tip> {
+        let mut tips: Vec<_> = self.frontier.of(device).collect();
+        tips.sort_unstable_by(|a, b| b.cmp(a));
+        tips
+    }
+}
+
+/// Where the next envelope of one's own stands.
+#[derive(Debug)]
+pub(super) struct Next {
+    pub sequence: u64,
+    pub previous: Option<EnvelopeId>,
+    pub parents: Vec<Tip>,
+    pub timestamp: Timestamp,
+    pub order: u64,
+}

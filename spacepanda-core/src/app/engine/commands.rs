@@ -1,0 +1,360 @@
+use std::time::Duration;
+
+use super::{
+    channel::Channel,
+    error::AppError,
+    input::{Call, Command, Reply},
+    invite::JoinLink,
+    machine::{Cx, Machine, Node, Work},
+    query::page_reads,
+    reads::{Loaded, Reads},
+    server::Server,
+    start::checked_name,
+};
+use crate::{
+    base::{
+        ChannelId, IdentityId, MessageId, ServerId,
+        limits::{ADDRESSES_MAX, CHANNELS_MAX, TEXT_LEN_MAX},
+    },
+    state::{
+        authority::{Capability, Genesis, Line, Operation},
+        crdt::{Draft, Name, StructureOp, Text, timeline},
+        envelope::PayloadType,
+        identity::KeyPair,
+        mls::{Group, RootPayload, Settings, group_id},
+    },
+};
+
+/// How long an invite is valid unless said otherwise.
+const INVITE_VALID: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The first channel of a server.
+const FIRST_CHANNEL: &str = "general";
+/// Messages in one page.
+pub(super) const PAGE_MAX: usize = 1_000;
+/// The window of a new group.
+const SETTINGS: Settings = Settings { generation: 0, window_hours: 72, window_states: 16 };
+
+impl Machine {
+    pub(super) fn command_reads(&self, command: &Command, loaded: &Loaded) -> Reads {
+        match command {
+            Command::ListMessages { server, channel, before, limit } => {
+                let number = self.node.numbers.known_channel(channel);
+                let known = self.servers.get(server).is_some_and(|server| server.knows(channel));
+                match number.filter(|_| known) {
+                    Some(number) => page_reads(number, before.as_ref(), *limit, loaded),
+                    None => Reads::default(),
+                }
+            }
+            _ => Reads::default(),
+        }
+    }
+
+    pub(super) fn command(&mut self, call: Call, command: Command, cx: &mut Cx<'_>) {
+        let reply = match command {
+            Command::CreateServer { name } => self.create_server(&name, cx),
+            Command::JoinServer { link } => return self.join_server(call, &link, cx),
+            Command::CreateChannel { server, name } => {
+                self.at(server).and_then(|(server, node)| server.create_channel(node, &name, cx))
+            }
+            Command::CreateInvite { server, max_uses, valid } => self
+                .at(server)
+                .and_then(|(server, node)| server.create_invite(node, max_uses, valid, cx)),
+            Command::RevokeInvite { server, invite } => {
+                self.at(server).and_then(|(server, node)| server.revoke_invite(node, &invite, cx))
+            }
+            Command::SendMessage { server, channel, text } => self
+                .at(server)
+                .and_then(|(server, node)| server.accept_message(node, channel, text, cx)),
+            Command::RemoveMember { server, identity } => {
+                self.at(server).and_then(|(server, node)| server.remove_member(node, identity, cx))
+            }
+            Command::Leave { server } => {
+                self.at(server).and_then(|(server, node)| server.leave(node, cx))
+            }
+            Command::ListMessages { server, channel, before, limit } => self
+                .at(server)
+                .and_then(|(server, node)| server.list_messages(node, channel, before, limit, cx)),
+            Command::Members { server } => {
+                self.at(server).map(|(server, node)| Reply::Members(server.members(node)))
+            }
+            Command::Channels { server } => {
+                self.at(server).map(|(server, _)| Reply::Channels(server.channel_list()))
+            }
+            Command::Servers => Ok(Reply::Servers(self.server_list())),
+            Command::Status { server } => self.status(server),
+        };
+        cx.reply(call, reply);
+    }
+
+    /// The server that a call names.
+    fn at(&mut self, id: ServerId) -> Result<(&mut Server, &mut Node), AppError> {
+        let server = self.servers.get_mut(&id).ok_or_else(|| {
+            AppError::new(
+                "server.unknown",
+                format!("This node is in no server {id}. Nothing was changed; list its servers."),
+            )
+        })?;
+        Ok((server, &mut self.node))
+    }
+
+    /// One step, one batch: the founder's control log from 1 to 5, and the group (FORMATS 2).
+    fn create_server(&mut self, name: &str, cx: &mut Cx<'_>) -> Result<Reply, AppError> {
+        let name = checked_name(name)?;
+        let node = &mut self.node;
+        let account = node.me();
+        let genesis = Genesis::found(cx.chance.name(), account.certificate.certificate().clone());
+        let id = genesis.server();
+        let nickname = account.name.clone();
+        let group = Group::create(
+            &account.device_key,
+            &account.certificate,
+            &group_id(&id, SETTINGS.generation),
+            SETTINGS,
+            &cx.chance.secret(),
+        )
+        .map_err(|error| internal(&error))?;
+
+        let number = node.numbers.server(id, &mut cx.fx.batch);
+        let mut server = Server::new(id, number);
+        server.loaded = true;
+        let control = node.numbers.channel(server.control, &mut cx.fx.batch);
+        server.channels.insert(server.control, Channel::new(server.control, control));
+        node.channels.insert(server.control, id);
+        server.open_for_sync(node, server.control, cx.now);
+
+        let me = node.me().identity();
+        let root = RootPayload { generation: SETTINGS.generation, state: group.state_id() };
+        let nickname = Operation::SetNickname { target: me, name: nickname };
+        let named = |name: &str| Name::new(name).map_err(|error| internal(&error));
+        let server_name = StructureOp::SetServerName { name: named(&name)? };
+        let channel = StructureOp::CreateChannel { name: named(FIRST_CHANNEL)? };
+        let mut first_channel = None;
+        for (payload_type, payload) in [
+            (PayloadType::Authority, genesis.encode()),
+            (PayloadType::Root, root.encode()),
+            (PayloadType::Authority, nickname.encode()),
+            (PayloadType::Structure, server_name.encode()),
+            (PayloadType::Structure, channel.encode()),
+        ] {
+            let written = server.write_control(node, payload_type, payload, cx);
+            first_channel = written.map(|envelope| ChannelId::new(*envelope.id().as_bytes()));
+        }
+        let state = group.state_id();
+        server.keep_state(node, state, group, cx);
+        server.resettle_quietly(node);
+        server.meet_channels(node, cx);
+        self.servers.insert(id, server);
+        node.queue(Work::StandOn(id, state));
+        Ok(Reply::Server { server: id, channel: first_channel })
+    }
+}
+
+impl Server {
+    /// Refuses what authority, as known now, does not let oneself do, and says why.
+    fn need(&self, node: &Node, capability: Capability) -> Result<(), AppError> {
+        let explained = self.matrix.explain(&node.me().identity(), None, capability);
+        if explained.allowed {
+            return Ok(());
+        }
+        Err(AppError::new(
+            "permission.denied",
+            format!(
+                "You may not do this here: it needs {}, and {}. Nothing was changed.",
+                capability.name(),
+                explained.because
+            ),
+        ))
+    }
+
+    fn create_channel(
+        &mut self,
+        node: &mut Node,
+        name: &str,
+        cx: &mut Cx<'_>,
+    ) -> Result<Reply, AppError> {
+        let name = checked_name(name)?;
+        self.need(node, Capability::ManageChannels)?;
+        if self.structure.channels().len() >= CHANNELS_MAX {
+            return Err(AppError::new(
+                "channel.too_many",
+                format!("A server has at most {CHANNELS_MAX} channels. Nothing was changed."),
+            ));
+        }
+        let name = Name::new(&name).map_err(|error| internal(&error))?;
+        let payload = StructureOp::CreateChannel { name }.encode();
+        let made = self
+            .write_control(node, PayloadType::Structure, payload, cx)
+            .ok_or_else(not_written)?;
+        self.meet_channels(node, cx);
+        Ok(Reply::Channel(ChannelId::new(*made.id().as_bytes())))
+    }
+
+    fn create_invite(
+        &mut self,
+        node: &mut Node,
+        max_uses: Option<u32>,
+        valid: Option<Duration>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Reply, AppError> {
+        self.need(node, Capability::CreateInvite)?;
+        let (invite_key, meeting_secret) = (cx.chance.secret(), cx.chance.secret());
+        let public = KeyPair::from_secret(invite_key.clone());
+        let operation = Operation::IssueInvite {
+            invite: *public.public(),
+            meeting_secret: *meeting_secret.expose(),
+            max_uses,
+            expires: cx.now.saturating_add(valid.unwrap_or(INVITE_VALID)),
+        };
+        self.write_control(node, PayloadType::Authority, operation.encode(), cx)
+            .ok_or_else(not_written)?;
+        let others = self.matrix.devices().filter(|device| *device != node.device());
+        let addresses = [node.links.addresses.clone()]
+            .into_iter()
+            .chain(others.filter_map(|device| node.links.addresses_of(&device)))
+            .filter(|addresses| !addresses.is_empty())
+            .take(ADDRESSES_MAX)
+            .collect();
+        let link = JoinLink {
+            server: self.id,
+            invite_key,
+            meeting_secret,
+            addresses,
+            inviter: node.me().identity(),
+        };
+        Ok(Reply::Link(link.encode()))
+    }
+
+    fn revoke_invite(
+        &mut self,
+        node: &mut Node,
+        invite: &[u8; 32],
+        cx: &mut Cx<'_>,
+    ) -> Result<Reply, AppError> {
+        let found = self.matrix.open_invites().find(|open| open.key == *invite);
+        let invite = found.map(|open| open.operation).ok_or_else(|| {
+            AppError::new("invite.unknown", "There is no such open invite. Nothing was changed.")
+        })?;
+        let operation = Operation::RevokeInvite { invite };
+        self.write_control(node, PayloadType::Authority, operation.encode(), cx)
+            .ok_or_else(not_written)?;
+        Ok(Reply::Done)
+    }
+
+    /// Accepts a text: once the reply is told it is durable, and is sent when it may be.
+    fn accept_message(
+        &mut self,
+        node: &mut Node,
+        channel: ChannelId,
+        text: String,
+        cx: &mut Cx<'_>,
+    ) -> Result<Reply, AppError> {
+        let bytes = text.len();
+        let text = Text::new(text).map_err(|_| {
+            AppError::new(
+                if bytes == 0 { "message.empty" } else { "message.too_long" },
+                format!("A message has 1 to {TEXT_LEN_MAX} bytes; this one has {bytes}. Nothing was sent."),
+            )
+        })?;
+        self.check_channel(&channel)?;
+        self.need(node, Capability::SendMessages)?;
+        let draft = Draft {
+            server: self.id,
+            channel,
+            message: MessageId::new(cx.chance.name()),
+            text,
+            at: cx.now,
+        };
+        let id = draft.message;
+        let number = node.next_draft;
+        node.next_draft += 1;
+        timeline::put_draft(&mut cx.fx.batch, number, &draft);
+        self.drafts.push_back((number, draft));
+        node.flush(self.id);
+        Ok(Reply::Message(id))
+    }
+
+    pub(super) fn check_channel(&self, channel: &ChannelId) -> Result<(), AppError> {
+        if *channel != self.control && self.knows(channel) {
+            return Ok(());
+        }
+        Err(AppError::new(
+            "channel.unknown",
+            format!(
+                "This server has no channel {channel}. Nothing was changed; list its channels."
+            ),
+        ))
+    }
+
+    /// Removes somebody, and writes how far they had been heard (AUTHORITY 7).
+    fn remove_member(
+        &mut self,
+        node: &mut Node,
+        identity: IdentityId,
+        cx: &mut Cx<'_>,
+    ) -> Result<Reply, AppError> {
+        if !self.is_member(&identity) {
+            return Err(AppError::new(
+                "member.unknown",
+                format!("{identity} is no member of this server. Nothing was changed."),
+            ));
+        }
+        let me = node.me().identity();
+        self.need(node, Capability::KickMembers)?;
+        if self.matrix.standing(&identity) >= self.matrix.standing(&me) {
+            return Err(AppError::new(
+                "permission.denied",
+                "You may not remove somebody of your own standing or a higher one. Nothing was \
+                 changed.",
+            ));
+        }
+        let mut lines = self.heard(&identity);
+        let rest = lines.split_off(lines.len().min(crate::base::limits::HEARD_LINES_MAX));
+        let kick = Operation::Kick { target: identity, heard: lines };
+        let removal = self
+            .write_control(node, PayloadType::Authority, kick.encode(), cx)
+            .ok_or_else(not_written)?
+            .id();
+        for lines in rest.chunks(crate::base::limits::HEARD_LINES_MAX) {
+            let heard = Operation::Heard { removal, heard: lines.to_vec() };
+            self.write_control(node, PayloadType::Authority, heard.encode(), cx);
+        }
+        let open_invites = self.matrix.open_invites().map(|invite| invite.key).collect();
+        Ok(Reply::Removed { open_invites })
+    }
+
+    /// How far somebody has been heard: per channel, the control channel first, all tips of all of
+    /// their devices' logs.
+    fn heard(&self, identity: &IdentityId) -> Vec<Line> {
+        let others = self.channels.keys().filter(|id| **id != self.control);
+        let channels = std::iter::once(&self.control).chain(others);
+        channels
+            .filter_map(|id| self.channels.get(id))
+            .map(|channel| Line {
+                channel: channel.id,
+                tips: self
+                    .authority
+                    .devices_of(identity)
+                    .iter()
+                    .flat_map(|device| channel.tips_of(device))
+                    .collect(),
+            })
+            .collect()
+    }
+
+    fn leave(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> Result<Reply, AppError> {
+        if !self.is_member(&node.me().identity()) {
+            return Err(AppError::new("server.not_member", "You are no member of this server."));
+        }
+        self.write_control(node, PayloadType::Authority, Operation::Leave.encode(), cx)
+            .ok_or_else(not_written)?;
+        Ok(Reply::Done)
+    }
+}
+
+fn internal(error: &dyn std::fmt::Display) -> AppError {
+    AppError::new("internal", format!("This could not be done: {error}. Nothing was changed."))
+}
+
+fn not_written() -> AppError {
+    AppError::new("internal", "The operation could not be written. Nothing was changed.")
+}

@@ -1,0 +1,410 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{
+    error::AppError,
+    event::{Event, JoinStep},
+    frames::{JoinReply, JoinRequestFrame, Refusal, Tree, TreeRequest},
+    input::{Call, Reply},
+    invite::JoinLink,
+    machine::{Cx, Machine, Node},
+    reads::Reads,
+    rows::{self, JoinRow, MLS, VIEW},
+    server::Server,
+};
+use crate::{
+    base::{PeerId, StateId, Timestamp, Tip, cbor},
+    state::{
+        authority::{AdmitError, JoinRequest, Operation},
+        envelope::{Envelope, PayloadType},
+        link::Kind,
+        mls::{self, CommitBody, PackageUse, Rows, group_id},
+    },
+};
+
+/// How long a peer has to answer for a tree.
+const TREE_PATIENCE: Duration = Duration::from_secs(5);
+/// After how long a request goes also to the next member who can be reached.
+const NEXT_MEMBER: Duration = Duration::from_secs(5);
+/// After how long the addresses of the link are dialled again.
+const REDIAL: Duration = Duration::from_secs(10);
+
+/// A join that is under way, or was completed.
+#[derive(Debug)]
+pub(super) struct Join {
+    pub link: JoinLink,
+    row: JoinRow,
+    step: JoinStep,
+    /// Who was asked, and when last.
+    asked: BTreeMap<PeerId, Timestamp>,
+    last_asked: Option<Timestamp>,
+    redial_at: Option<Timestamp>,
+    tree: Option<TreeAsk>,
+}
+
+/// A tree that was asked for.
+#[derive(Debug)]
+struct TreeAsk {
+    state: StateId,
+    of: BTreeSet<PeerId>,
+    until: Timestamp,
+}
+
+impl Join {
+    /// A join goes on where its row left it; `None` if the row cannot be read.
+    pub(super) fn load(row: JoinRow) -> Option<Self> {
+        let link = JoinLink::decode(&row.link).ok()?;
+        let step = if row.complete { JoinStep::Joined } else { JoinStep::Dialling };
+        Some(Self {
+            link,
+            step,
+            asked: BTreeMap::new(),
+            last_asked: None,
+            redial_at: (!row.complete).then_some(Timestamp::ZERO),
+            tree: None,
+            row,
+        })
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.row.complete
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        if self.row.complete {
+            return None;
+        }
+        self.redial_at.into_iter().chain(self.tree.as_ref().map(|tree| tree.until)).min()
+    }
+}
+
+impl Machine {
+    /// Begins to join by a link: makes a key package and a request that survive a restart, and dials.
+    pub(super) fn join_server(&mut self, call: Call, text: &str, cx: &mut Cx<'_>) {
+        let begun = self.begin_join(text, cx);
+        cx.reply(call, begun);
+    }
+
+    fn begin_join(&mut self, text: &str, cx: &mut Cx<'_>) -> Result<Reply, AppError> {
+        let link = JoinLink::decode(text)?;
+        let id = link.server;
+        let me = self.node.me().identity();
+        if let Some(server) = self.servers.get(&id) {
+            if server.is_member(&me) && server.join.as_ref().is_none_or(Join::is_complete) {
+                return Err(AppError::new("join.member", "You are in this server already."));
+            }
+            if server.join.as_ref().is_some_and(|join| !join.is_complete() && join.row.link == text)
+            {
+                self.dial_for_join(&id, cx);
+                return Ok(Reply::Server { server: id, channel: None });
+            }
+        }
+        let number = self.node.numbers.server(id, &mut cx.fx.batch);
+        let account = self.node.me();
+        let made = mls::key_package(
+            &account.device_key,
+            &account.certificate,
+            PackageUse::Once,
+            &cx.chance.secret(),
+        )
+        .map_err(|error| AppError::new("join.failed", error.to_string()))?;
+        let request = JoinRequest::sign(
+            id,
+            &link.invite_key,
+            account.name.clone(),
+            &account.certificate,
+            made.package,
+            cx.chance.name(),
+            &account.device_key,
+        );
+        let row = JoinRow {
+            link: text.trim().to_owned(),
+            request: request.encode(),
+            reference: made.reference,
+            complete: false,
+        };
+        let prefix = rows::package_prefix(number);
+        for (key, value) in made.private.iter() {
+            cx.fx.batch.put(MLS, [&prefix[..], key].concat(), value.clone());
+        }
+        cx.fx.batch.put(VIEW, rows::join_key(number), cbor::encode(&row));
+        if !self.servers.contains_key(&id) {
+            let mut server = Server::new(id, number);
+            let channel = self.node.numbers.channel(server.control, &mut cx.fx.batch);
+            let control = super::channel::Channel::new(server.control, channel);
+            server.channels.insert(server.control, control);
+            server.loaded = true;
+            self.node.channels.insert(server.control, id);
+            server.open_for_sync(&mut self.node, server.control, cx.now);
+            self.servers.insert(id, server);
+        }
+        let server = self.servers.get_mut(&id).expect("it was just made");
+        server.join = Join::load(row);
+        self.dial_for_join(&id, cx);
+        Ok(Reply::Server { server: id, channel: None })
+    }
+
+    /// Asks those one is connected with, and dials everybody whom the link names.
+    pub(super) fn dial_for_join(&mut self, id: &crate::base::ServerId, cx: &mut Cx<'_>) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        let Some(join) = server.join.as_mut().filter(|join| !join.is_complete()) else { return };
+        join.redial_at = Some(cx.now.saturating_add(REDIAL));
+        let secret = join.link.meeting_secret.clone();
+        for addresses in join.link.addresses.clone() {
+            self.node.links.dial_to_join(*id, addresses, secret.clone(), cx);
+        }
+        server.tell_step(JoinStep::Dialling, cx);
+        server.request(&mut self.node, cx);
+    }
+
+    /// A member's answer to the request.
+    pub(super) fn join_replied(&mut self, peer: PeerId, reply: &JoinReply, cx: &mut Cx<'_>) {
+        let Some(server) = self.servers.get_mut(&reply.server) else { return };
+        let Some(join) = server.join.as_mut() else { return };
+        if join.is_complete() || !join.asked.contains_key(&peer) {
+            return;
+        }
+        match reply.refused {
+            None => server.tell_step(JoinStep::Admitted, cx),
+            Some(refusal) if refusal.is_retryable() => {}
+            Some(refusal) => {
+                server.join = None;
+                cx.fx.batch.delete(VIEW, rows::join_key(server.number));
+                cx.tell(Event::JoinFailed {
+                    server: reply.server,
+                    code: refusal.code(),
+                    message: refusal.message().to_owned(),
+                });
+            }
+        }
+    }
+
+    /// Somebody asks to be let in.
+    pub(super) fn join_requested(
+        &mut self,
+        peer: PeerId,
+        asked: &JoinRequestFrame,
+        cx: &mut Cx<'_>,
+    ) {
+        let refused = match self.servers.get_mut(&asked.server) {
+            Some(server) => server.admit(&mut self.node, &asked.request, cx).err(),
+            None => Some(Refusal::Unknown),
+        };
+        let reply = JoinReply { server: asked.server, refused };
+        self.node.send(peer, Kind::JoinReply, &cbor::encode(&reply), cx);
+    }
+}
+
+impl Server {
+    /// Lets somebody in whose request checks out; one who is in by it already stays in.
+    fn admit(&mut self, node: &mut Node, request: &[u8], cx: &mut Cx<'_>) -> Result<(), Refusal> {
+        let request = JoinRequest::decode(request).map_err(|_| Refusal::Invalid)?;
+        let facts = mls::package_facts(request.key_package()).map_err(|_| Refusal::Invalid)?;
+        if facts.certificate.certificate() != request.certificate() || request.server() != self.id {
+            return Err(Refusal::Invalid);
+        }
+        let me = node.me().identity();
+        if !self.loaded || !self.is_member(&me) {
+            return Err(Refusal::Unknown);
+        }
+        if self.authority.is_admitted_by(&request) {
+            return Ok(());
+        }
+        self.authority.may_admit(&me, &request, cx.now).map_err(|error| match error {
+            AdmitError::Unknown => Refusal::Unknown,
+            AdmitError::Expired => Refusal::Expired,
+            AdmitError::Revoked => Refusal::Revoked,
+            AdmitError::UsedUp => Refusal::UsedUp,
+            AdmitError::Full => Refusal::Full,
+            _ => Refusal::Invalid,
+        })?;
+        let payload = Operation::Admit { request }.encode();
+        let written = self.write_control(node, PayloadType::Authority, payload, cx);
+        written.map(|_| ()).ok_or(Refusal::Unknown)
+    }
+
+    fn tell_step(&mut self, step: JoinStep, cx: &mut Cx<'_>) {
+        let server = self.id;
+        let Some(join) = self.join.as_mut() else { return };
+        if join.step < step || (step == JoinStep::Dialling && join.step == step) {
+            join.step = step;
+            cx.tell(Event::JoinProgress { server, step });
+        }
+    }
+
+    /// Sends the request on the first link that proves itself, and after a while also on the next.
+    pub(super) fn request(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        let Some(join) = self.join.as_mut().filter(|join| !join.is_complete()) else { return };
+        if join.step >= JoinStep::Admitted {
+            return;
+        }
+        let waited = join.last_asked.is_none_or(|at| cx.now.since(at) >= NEXT_MEMBER);
+        let links = &node.links;
+        let next = links
+            .peers()
+            .filter(|peer| links.is_for_join(peer, &self.id))
+            .min_by_key(|peer| join.asked.get(peer).copied());
+        let Some(peer) = next.filter(|_| waited) else { return };
+        join.asked.insert(peer, cx.now);
+        join.last_asked = Some(cx.now);
+        let frame = JoinRequestFrame { server: self.id, request: join.row.request.clone() };
+        node.send(peer, Kind::JoinRequest, &cbor::encode(&frame), cx);
+        self.tell_step(JoinStep::Requested, cx);
+    }
+
+    /// Takes a join as far as what is known allows.
+    pub(super) fn go_on_joining(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        let me = node.me().identity();
+        if self.join.as_ref().is_none_or(Join::is_complete) || !self.is_member(&me) {
+            return;
+        }
+        self.tell_step(JoinStep::Syncing, cx);
+        let Some((state, _)) = self.my_addition(node) else {
+            self.tell_step(JoinStep::Adding, cx);
+            return;
+        };
+        if !self.kept.contains_key(&state) {
+            self.tell_step(JoinStep::Adding, cx);
+            self.tell_step(JoinStep::Tree, cx);
+            self.ask_for_tree(node, state, cx);
+            return;
+        }
+        if self.stand.is_some()
+            && self.stand == self.head
+            && !self.caught_up.is_empty()
+            && self.caught_up_at.is_some()
+        {
+            self.complete(cx);
+        }
+    }
+
+    fn complete(&mut self, cx: &mut Cx<'_>) {
+        let Some(channel) = self.structure.channels().first().map(|channel| channel.id) else {
+            return;
+        };
+        self.tell_step(JoinStep::Joined, cx);
+        let Some(join) = self.join.as_mut() else { return };
+        join.row.complete = true;
+        (join.redial_at, join.tree) = (None, None);
+        cx.fx.batch.put(VIEW, rows::join_key(self.number), cbor::encode(&join.row));
+        cx.tell(Event::Joined { server: self.id, channel });
+    }
+
+    /// The state whose commit adds this device by its package, the last on the path to the head, and
+    /// where that commit stands.
+    fn my_addition(&self, node: &Node) -> Option<(StateId, Tip)> {
+        let (device, reference) = (node.device(), self.join.as_ref()?.row.reference);
+        let path = self.tree.path_to(&self.head?)?;
+        path.iter().rev().find_map(|step| {
+            let at = self.commits.get(&step.envelope)?;
+            let mine = at
+                .payload
+                .adds
+                .iter()
+                .any(|addition| addition.device == device && addition.package == reference);
+            mine.then_some((step.child, at.tip))
+        })
+    }
+
+    /// Asks for the tree of a state: whoever was not asked yet, one at a time.
+    fn ask_for_tree(&mut self, node: &mut Node, state: StateId, cx: &mut Cx<'_>) {
+        let server = self.id;
+        let members: Vec<_> =
+            node.links.peers().filter(|peer| self.authority.certified(peer).is_some()).collect();
+        let Some(join) = self.join.as_mut() else { return };
+        let mut of = BTreeSet::new();
+        if let Some(ask) = join.tree.take().filter(|ask| ask.state == state) {
+            if ask.until > cx.now && ask.of.iter().any(|peer| members.contains(peer)) {
+                join.tree = Some(ask);
+                return;
+            }
+            of = ask.of;
+        }
+        let next = members.iter().find(|peer| !of.contains(*peer)).copied();
+        let Some(peer) = next.or_else(|| {
+            of.clear();
+            members.first().copied()
+        }) else {
+            return;
+        };
+        of.insert(peer);
+        join.tree = Some(TreeAsk { state, of, until: cx.now.saturating_add(TREE_PATIENCE) });
+        let frame = cbor::encode(&TreeRequest { server, state });
+        node.send(peer, Kind::TreeRequest, &frame, cx);
+    }
+
+    /// Serves the tree of a kept state.
+    pub(super) fn serve_tree(
+        &mut self,
+        node: &mut Node,
+        peer: PeerId,
+        state: StateId,
+        cx: &mut Cx<'_>,
+    ) {
+        let reader =
+            self.authority.certified(&peer).is_some_and(|identity| self.is_member(&identity));
+        let held = reader && self.bring_group(&state, cx.loaded);
+        let group = self.groups.get(&state).filter(|_| held);
+        let tree = group.and_then(|group| group.tree().ok());
+        let frame = cbor::encode(&Tree { server: self.id, state, tree });
+        node.send(peer, Kind::Tree, &frame, cx);
+    }
+
+    pub(super) fn enter_reads(&self, state: &StateId) -> Reads {
+        let path = self.tree.path_to(state);
+        let commit = path.and_then(|path| path.last().map(|step| step.envelope));
+        let at = commit.and_then(|commit| self.commits.get(&commit));
+        Reads {
+            prefixes: vec![(MLS, rows::package_prefix(self.number))],
+            entries: at.map(|at| (self.control, at.tip)).into_iter().collect(),
+            ..Reads::default()
+        }
+    }
+
+    /// Enters the group by a welcome, once everything about it checks out (DESIGN 13). The key package
+    /// stays: if the addition loses its race, the same package opens the next welcome.
+    pub(super) fn enter(&mut self, node: &mut Node, state: StateId, tree: &Bytes, cx: &mut Cx<'_>) {
+        let Some((wanted, tip)) = self.my_addition(node) else { return };
+        if wanted != state || self.kept.contains_key(&state) {
+            return;
+        }
+        let Some(entry) = cx.loaded.entry(&self.control, &tip) else { return };
+        let body = Envelope::decode(&entry.bytes)
+            .and_then(Envelope::trust)
+            .ok()
+            .and_then(|envelope| CommitBody::decode(envelope.body()?).ok());
+        let Some(welcome) = body.and_then(|body| body.welcome) else { return };
+        let prefix = rows::package_prefix(self.number);
+        let private: Rows = cx
+            .loaded
+            .prefix(&MLS, &prefix)
+            .iter()
+            .map(|(key, value)| (key[prefix.len()..].to_vec(), value.clone()))
+            .collect();
+        let Ok(joined) = mls::join(&welcome, tree, &private, &cx.chance.secret()) else { return };
+        let certified = joined
+            .leaves()
+            .iter()
+            .all(|leaf| self.authority.certified(&leaf.device()) == Some(leaf.identity()));
+        let sound = joined.state_id() == state
+            && joined.group_id() == group_id(&self.id, joined.settings().generation)
+            && certified;
+        if sound {
+            self.keep_state(node, state, joined.enter(), cx);
+            node.settle(self.id);
+        }
+    }
+
+    /// What time calls for while a join is under way; says whether to dial again.
+    pub(super) fn tick_join(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> bool {
+        self.request(node, cx);
+        let Some(join) = self.join.as_ref().filter(|join| !join.is_complete()) else {
+            return false;
+        };
+        join.redial_at.is_some_and(|at| at <= cx.now)
+    }
+}

@@ -1,0 +1,170 @@
+use super::{
+    channel::Channel,
+    machine::{Cx, Node, Work},
+    reads::{Loaded, Reads},
+    server::Server,
+};
+use crate::{
+    base::{ChannelId, EnvelopeId, PeerId, Tip},
+    state::{
+        envelope::{Header, PayloadType, Verified, order_after},
+        sync::{Event, SyncEngine},
+    },
+};
+
+/// Why an envelope is not kept now.
+enum Verdict {
+    Keep,
+    /// It is held already, or nobody here may have written it: it is let go.
+    Drop,
+    /// It waits for this, which is asked of whoever sent it.
+    Wait(EnvelopeId, Option<Tip>),
+}
+
+impl Server {
+    /// What keeping must know: its place, and what it names, unless remembered.
+    pub(super) fn keep_reads(&self, envelope: &Verified) -> Reads {
+        let header = envelope.header();
+        let Some(channel) = self.channels.get(&header.channel) else { return Reads::default() };
+        let named = named_tips(header).into_iter().chain([envelope.tip()]);
+        let unknown = named.filter(|tip| channel.order(&tip.id).is_none());
+        Reads { entries: unknown.map(|tip| (header.channel, tip)).collect(), ..Reads::default() }
+    }
+
+    /// Keeps an envelope if its past is here and somebody known wrote it; then its effect follows.
+    /// Keeping never depends on the effect.
+    pub(super) fn keep(
+        &mut self,
+        node: &mut Node,
+        envelope: Verified,
+        from: Option<PeerId>,
+        cx: &mut Cx<'_>,
+    ) {
+        match self.judge(&envelope, cx) {
+            Verdict::Drop => {}
+            Verdict::Wait(missing, tip) => {
+                let channel = envelope.header().channel;
+                if self.waiting.park(envelope, missing).is_ok()
+                    && let (Some(tip), Some(ask)) = (tip, from)
+                    && channel != self.control
+                {
+                    node.sync.handle(Event::Want { channel, tip, ask }, cx.now);
+                }
+            }
+            Verdict::Keep => {
+                self.append(node, &envelope, cx);
+                if envelope.header().payload_type == PayloadType::Message {
+                    self.note_unopened(node, &envelope, cx);
+                    let (server, channel) = (self.id, envelope.header().channel);
+                    node.queue(Work::Open { server, channel, tip: envelope.tip() });
+                }
+            }
+        }
+    }
+
+    fn judge(&self, envelope: &Verified, cx: &Cx<'_>) -> Verdict {
+        let header = envelope.header();
+        let dag = self.authority.dag();
+        if let Some(missing) = header.control.iter().flatten().find(|tip| !dag.contains(&tip.id)) {
+            return Verdict::Wait(missing.id, None);
+        }
+        let Some(channel) = self.channels.get(&header.channel) else {
+            // A channel is the envelope that made it; without that nothing of it can be judged.
+            return Verdict::Wait(EnvelopeId::new(*header.channel.as_bytes()), None);
+        };
+        if channel.frontier.tips().any(|tip| tip.id == envelope.id())
+            || cx.loaded.entry(&header.channel, &envelope.tip()).is_some()
+            || (header.channel == self.control && dag.contains(&envelope.id()))
+        {
+            return Verdict::Drop;
+        }
+        let mut orders = Vec::new();
+        for tip in named_tips(header) {
+            match self.order_of(channel, &tip, cx.loaded) {
+                Some(order) => orders.push(order),
+                None => return Verdict::Wait(tip.id, Some(tip)),
+            }
+        }
+        let sound = header.order == order_after(header.timestamp, orders)
+            && self.authority.certifies(&header.control_past(), envelope).is_some()
+            && self.is_about_its_channel(header)
+            && (header.channel == self.control) != (header.payload_type == PayloadType::Message);
+        if sound { Verdict::Keep } else { Verdict::Drop }
+    }
+
+    /// Whether content of a channel has the channel's making in its past, as it must.
+    fn is_about_its_channel(&self, header: &Header) -> bool {
+        if header.channel == self.control {
+            return true;
+        }
+        let dag = self.authority.dag();
+        let made = dag.index(&EnvelopeId::new(*header.channel.as_bytes()));
+        let past = dag.closure(&header.control_past());
+        made.zip(past.ok()).is_some_and(|(made, past)| dag.holds(&past, made))
+    }
+
+    fn order_of(&self, channel: &Channel, tip: &Tip, loaded: &Loaded) -> Option<u64> {
+        channel.order(&tip.id).or_else(|| {
+            let entry = loaded.entry(&channel.id, tip)?;
+            let envelope = crate::state::envelope::Envelope::decode(&entry.bytes).ok()?;
+            Some(envelope.header().order)
+        })
+    }
+
+    pub(super) fn body_reads(&self, channel: &ChannelId, tip: &Tip) -> Reads {
+        Reads { entries: vec![(*channel, *tip)], ..Reads::default() }
+    }
+
+    /// Takes what was asked for: the body of something kept, or the header of something below one's
+    /// floor, of which only the order counts here.
+    pub(super) fn body(
+        &mut self,
+        node: &mut Node,
+        channel_id: ChannelId,
+        tip: Tip,
+        envelope: Verified,
+        from: PeerId,
+        cx: &mut Cx<'_>,
+    ) {
+        if envelope.tip() != tip || envelope.header().channel != channel_id {
+            return;
+        }
+        if let Some(held) = cx.loaded.entry(&channel_id, &tip) {
+            let Some(body) = envelope.body().filter(|_| !held.body_held) else { return };
+            cx.fx.bodies.push((channel_id, tip, body.clone()));
+            self.bodies.insert(tip.id);
+            node.sync.handle(Event::BodyHeld { channel: channel_id, id: tip.id }, cx.now);
+            node.settle(self.id);
+            return;
+        }
+        if !self.is_below_my_floor(node, envelope.header()) {
+            node.queue(Work::Keep { server: self.id, envelope, from: Some(from) });
+            return;
+        }
+        if let Some(channel) = self.channels.get_mut(&channel_id) {
+            channel.remember(tip.id, envelope.header().order);
+        }
+        for waited in self.waiting.release(&tip.id) {
+            node.queue(Work::Keep { server: self.id, envelope: waited, from: Some(from) });
+        }
+    }
+
+    /// Whether an envelope is from before this node's person came in.
+    fn is_below_my_floor(&self, node: &Node, header: &Header) -> bool {
+        let admits = self.authority.admits_of(&node.me().identity());
+        let dag = self.authority.dag();
+        let Ok(past) = dag.closure(&header.control_past()) else { return false };
+        !admits.is_empty()
+            && !admits.iter().filter_map(|id| dag.index(id)).any(|admit| dag.holds(&past, admit))
+    }
+}
+
+/// Everything an envelope names in its own channel, as places.
+fn named_tips(header: &Header) -> Vec<Tip> {
+    let previous = header.previous.map(|id| Tip {
+        device: header.sender,
+        number: header.sequence.saturating_sub(1),
+        id,
+    });
+    previous.into_iter().chain(header.parents.iter().copied()).collect()
+}

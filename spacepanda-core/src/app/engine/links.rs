@@ -1,0 +1,445 @@
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{
+    event::Event,
+    frames::{AddressRecord, JoinReply, JoinRequestFrame, RECORDS_MAX, Records, Tree, TreeRequest},
+    input::{Act, Link},
+    machine::{Cx, Machine, Node, Work},
+    rows::{self, VIEW},
+    server::Server,
+};
+use crate::{
+    base::{DeviceId, IdentityId, PeerId, Secret, ServerId, Timestamp, cbor},
+    state::{
+        identity::VerifiedCertificate,
+        link::{Kind, Output, Session},
+        sync::{self, SyncEngine},
+    },
+};
+
+/// The first pause before a member is dialled again; each later one is twice as long.
+const REDIAL_MS_MIN: u64 = 1_000;
+/// The longest such pause.
+const REDIAL_MS_MAX: u64 = 120_000;
+/// Links that have not proven themselves, at once.
+const UNPROVEN_MAX: usize = 256;
+/// Devices whose addresses are kept.
+const BOOK_LEN_MAX: usize = 8_192;
+
+/// Every link, whom it leads to, and whom to dial.
+#[derive(Default)]
+pub(super) struct Links {
+    open: BTreeMap<Link, Open>,
+    peers: BTreeMap<PeerId, Peer>,
+    dials: BTreeMap<u64, Dial>,
+    next_dial: u64,
+    book: BTreeMap<DeviceId, AddressRecord>,
+    redials: BTreeMap<DeviceId, Redial>,
+    pub addresses: Vec<String>,
+}
+
+struct Open {
+    session: Session,
+    /// What it was dialled for; `None` if somebody else dialled.
+    dial: Option<Dial>,
+}
+
+struct Peer {
+    link: Link,
+    identity: IdentityId,
+    dialled_by: DeviceId,
+    /// The server that one of us joins by the other.
+    joins: Option<ServerId>,
+}
+
+/// Why somebody is dialled.
+#[derive(Debug, Clone)]
+enum Dial {
+    Member(DeviceId),
+    Join(ServerId, Secret<32>),
+}
+
+struct Redial {
+    at: Timestamp,
+    pause_ms: u64,
+}
+
+impl Links {
+    /// The devices with a proven link.
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.peers.keys().copied()
+    }
+
+    pub(super) fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
+    }
+
+    pub(super) fn is_online(&self, identity: &IdentityId) -> bool {
+        self.peers.values().any(|peer| peer.identity == *identity)
+    }
+
+    /// Whether a link was made for a join of `server`.
+    pub(super) fn is_for_join(&self, peer: &PeerId, server: &ServerId) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.joins == Some(*server))
+    }
+
+    /// The addresses of a device, if they are known.
+    pub(super) fn addresses_of(&self, device: &DeviceId) -> Option<Vec<String>> {
+        self.book.get(device).map(|record| record.addresses.clone())
+    }
+
+    pub(super) fn load_book(&mut self, rows: &[(Bytes, Bytes)]) {
+        for (_, value) in rows {
+            if let Ok(record) = cbor::decode::<AddressRecord>(value) {
+                self.book.insert(record.device, record);
+            }
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        let waiting =
+            |device: &DeviceId| !self.peers.contains_key(device) && !self.is_dialling(device);
+        self.redials.iter().filter(|(device, _)| waiting(device)).map(|(_, redial)| redial.at).min()
+    }
+
+    fn is_dialling(&self, device: &DeviceId) -> bool {
+        let to = |dial: &Dial| matches!(dial, Dial::Member(to) if to == device);
+        self.dials.values().any(to)
+            || self.open.values().any(|open| open.dial.as_ref().is_some_and(to))
+    }
+
+    /// Dials a member whom a link names.
+    pub(super) fn dial_to_join(
+        &mut self,
+        server: ServerId,
+        addresses: Vec<String>,
+        meeting_secret: Secret<32>,
+        cx: &mut Cx<'_>,
+    ) {
+        self.dial(Dial::Join(server, meeting_secret), addresses, cx);
+    }
+
+    fn dial(&mut self, dial: Dial, addresses: Vec<String>, cx: &mut Cx<'_>) {
+        self.next_dial += 1;
+        self.dials.insert(self.next_dial, dial);
+        cx.fx.acts.push(Act::Dial(self.next_dial, addresses));
+    }
+}
+
+impl Machine {
+    pub(super) fn connected(&mut self, link: Link, dial: Option<u64>, cx: &mut Cx<'_>) {
+        let links = &mut self.node.links;
+        let dial = dial.and_then(|dial| links.dials.remove(&dial));
+        let unproven = links.open.len().saturating_sub(links.peers.len());
+        if dial.is_none() && unproven >= UNPROVEN_MAX {
+            cx.fx.acts.push(Act::Close(link));
+            return;
+        }
+        let seed = cx.chance.secret();
+        let begun = match &dial {
+            None => Session::accept(&seed).map(|session| (session, None)),
+            Some(dial) => {
+                let meeting = match dial {
+                    Dial::Join(_, secret) => Some(secret.clone()),
+                    Dial::Member(_) => None,
+                };
+                Session::dial(&seed, self.node.me().link_self(), meeting)
+                    .map(|(session, first)| (session, Some(first)))
+            }
+        };
+        let Ok((session, first)) = begun else {
+            cx.fx.acts.push(Act::Close(link));
+            return;
+        };
+        cx.fx.acts.extend(first.map(|frame| Act::Send(link, frame)));
+        self.node.links.open.insert(link, Open { session, dial });
+    }
+
+    pub(super) fn dial_failed(&mut self, dial: u64, cx: &mut Cx<'_>) {
+        let dial = self.node.links.dials.remove(&dial);
+        self.give_up_dial(dial, cx);
+    }
+
+    /// Plans the next try to reach a member.
+    fn give_up_dial(&mut self, dial: Option<Dial>, cx: &mut Cx<'_>) {
+        if let Some(Dial::Member(device)) = dial {
+            self.node.links.postpone(device, cx);
+        }
+    }
+
+    pub(super) fn frame(&mut self, link: Link, bytes: &Bytes, cx: &mut Cx<'_>) {
+        let Some(open) = self.node.links.open.get_mut(&link) else { return };
+        let outputs = match open.session.read(bytes) {
+            Ok(outputs) => outputs,
+            Err(_) => return self.drop_link(link, cx),
+        };
+        for output in outputs {
+            match output {
+                Output::Send(frame) => cx.fx.acts.push(Act::Send(link, frame)),
+                Output::Asks(peer) | Output::Established(peer) => {
+                    if !self.meet(link, &peer, cx) {
+                        return self.drop_link(link, cx);
+                    }
+                }
+                Output::Message(kind, payload) => self.message(link, kind, &payload, cx),
+            }
+        }
+    }
+
+    /// Somebody proved which device they are: whether to talk with them.
+    fn meet(&mut self, link: Link, proven: &VerifiedCertificate, cx: &mut Cx<'_>) -> bool {
+        let (peer, identity) = (proven.device(), proven.identity());
+        let account = self.node.account.as_ref().expect("the first step makes the account");
+        let me = account.device();
+        let Some(open) = self.node.links.open.get_mut(&link) else { return false };
+        let known = |server: &Server| server.authority.certified(&peer) == Some(identity);
+        let shares = self.servers.values().any(known);
+        let invited = |server: &&Server| {
+            let mut secrets =
+                server.matrix.open_invites().map(|invite| invite.meeting_secret.clone());
+            secrets.any(|secret| open.session.knows(&secret))
+        };
+        let joins = match &open.dial {
+            Some(Dial::Join(server, _)) => Some(*server),
+            Some(Dial::Member(_)) => None,
+            None => self.servers.values().find(invited).map(|server| server.id),
+        };
+        if peer == me || (!shares && joins.is_none()) {
+            return false;
+        }
+        let dialled = open.dial.is_some();
+        if !dialled {
+            let Ok(answer) = open.session.accept_peer(&account.link_self()) else { return false };
+            cx.fx.acts.push(Act::Send(link, answer));
+        }
+        let dialled_by = if dialled { me } else { peer };
+        self.welcome(peer, Peer { link, identity, dialled_by, joins }, me, cx)
+    }
+
+    /// Of two links with one device the one dialled by the lower id stays; of two by the same, the newer.
+    fn welcome(&mut self, peer: PeerId, new: Peer, me: DeviceId, cx: &mut Cx<'_>) -> bool {
+        let lower = peer.min(me);
+        let (identity, joins) = (new.identity, new.joins);
+        if let Some(old) = self.node.links.peers.get_mut(&peer) {
+            old.joins = old.joins.or(joins);
+            if old.dialled_by == lower && new.dialled_by != lower {
+                for server in self.servers.values_mut() {
+                    server.request(&mut self.node, cx);
+                }
+                return false;
+            }
+            let old_link = old.link;
+            self.node.links.peers.remove(&peer);
+            self.node.links.open.remove(&old_link);
+            cx.fx.acts.push(Act::Close(old_link));
+        } else {
+            cx.tell(Event::PeerConnected { device: peer, identity });
+        }
+        self.node.links.peers.insert(peer, new);
+        self.node.links.redials.remove(&peer);
+        self.node.sync.handle(sync::Event::Connected { peer }, cx.now);
+        self.node.send_records(peer, cx);
+        let ids: Vec<_> = self.servers.keys().copied().collect();
+        for id in ids {
+            self.node.settle(id);
+            if let Some(server) = self.servers.get_mut(&id) {
+                server.shares.remove(&peer);
+                server.caught_up.remove(&peer);
+                server.asked.clear();
+                server.request(&mut self.node, cx);
+            }
+        }
+        true
+    }
+
+    pub(super) fn disconnected(&mut self, link: Link, cx: &mut Cx<'_>) {
+        let Some(open) = self.node.links.open.remove(&link) else { return };
+        let peer = self.node.links.peers.iter().find(|(_, peer)| peer.link == link);
+        let lost = peer.map(|(device, peer)| (*device, peer.identity));
+        if let Some((device, identity)) = lost {
+            self.node.links.peers.remove(&device);
+            self.node.sync.handle(sync::Event::Disconnected { peer: device }, cx.now);
+            cx.tell(Event::PeerDisconnected { device, identity });
+            for server in self.servers.values_mut() {
+                server.shares.remove(&device);
+                server.caught_up.remove(&device);
+            }
+            self.node.links.postpone(device, cx);
+        }
+        self.give_up_dial(open.dial, cx);
+        self.dial_members(cx);
+    }
+
+    fn drop_link(&mut self, link: Link, cx: &mut Cx<'_>) {
+        cx.fx.acts.push(Act::Close(link));
+        self.disconnected(link, cx);
+    }
+
+    fn message(&mut self, link: Link, kind: Kind, payload: &Bytes, cx: &mut Cx<'_>) {
+        let found = self.node.links.peers.iter().find(|(_, peer)| peer.link == link);
+        let Some(peer) = found.map(|(device, _)| *device) else { return };
+        match kind {
+            Kind::Sync => {
+                let bytes = payload.clone();
+                self.node.sync.handle(sync::Event::Received { peer, bytes }, cx.now);
+            }
+            Kind::TreeRequest => {
+                if let Ok(asked) = cbor::decode_lenient::<TreeRequest>(payload) {
+                    let (server, state) = (asked.server, asked.state);
+                    self.node.queue(Work::ServeTree { peer, server, state });
+                }
+            }
+            Kind::Tree => {
+                if let Ok(Tree { server, state, tree: Some(tree) }) = cbor::decode_lenient(payload)
+                {
+                    self.node.queue(Work::Enter { server, state, tree: tree.into() });
+                }
+            }
+            Kind::AddressRecords => {
+                if let Ok(Records { records }) = cbor::decode_lenient(payload) {
+                    self.take_records(peer, records, cx);
+                }
+            }
+            Kind::JoinRequest => {
+                if let Ok(asked) = cbor::decode_lenient::<JoinRequestFrame>(payload) {
+                    self.join_requested(peer, &asked, cx);
+                }
+            }
+            Kind::JoinReply => {
+                if let Ok(reply) = cbor::decode_lenient::<JoinReply>(payload) {
+                    self.join_replied(peer, &reply, cx);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps the newest record of every member's device, and passes on what is new.
+    fn take_records(&mut self, from: PeerId, records: Vec<AddressRecord>, cx: &mut Cx<'_>) {
+        let me = self.node.device();
+        let mut news = Vec::new();
+        for record in records.into_iter().take(RECORDS_MAX) {
+            let known = self
+                .servers
+                .values()
+                .any(|server| server.authority.certified(&record.device).is_some());
+            let held = self.node.links.book.get(&record.device).map(|held| held.number);
+            let fits = held.is_some() || self.node.links.book.len() < BOOK_LEN_MAX;
+            let wanted = (known || record.device == from)
+                && record.device != me
+                && held < Some(record.number)
+                && fits;
+            if wanted && record.is_sound() {
+                cx.fx.batch.put(VIEW, rows::address_key(&record.device), cbor::encode(&record));
+                self.node.links.book.insert(record.device, record.clone());
+                news.push(record);
+            }
+        }
+        if news.is_empty() {
+            return;
+        }
+        let others: Vec<_> = self.node.links.peers().filter(|peer| *peer != from).collect();
+        let frame = cbor::encode(&Records { records: news });
+        for peer in others {
+            self.node.send(peer, Kind::AddressRecords, &frame, cx);
+        }
+        self.dial_members(cx);
+    }
+
+    /// Takes the addresses at which this node can be reached.
+    pub(super) fn addresses(&mut self, addresses: Vec<String>, cx: &mut Cx<'_>) {
+        self.node.links.addresses.clone_from(&addresses);
+        let account = self.node.me();
+        let number = cx.now.micros();
+        let record = AddressRecord::sign(&account.device_key, number, addresses);
+        cx.fx.batch.put(VIEW, rows::address_key(&record.device), cbor::encode(&record));
+        self.node.links.book.insert(record.device, record.clone());
+        let frame = cbor::encode(&Records { records: vec![record] });
+        let peers: Vec<_> = self.node.links.peers().collect();
+        for peer in peers {
+            self.node.send(peer, Kind::AddressRecords, &frame, cx);
+        }
+        self.dial_members(cx);
+    }
+
+    pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
+        self.node.sync.handle(sync::Event::Tick, cx.now);
+        self.dial_members(cx);
+        let ids: Vec<_> = self.servers.keys().copied().collect();
+        for id in ids {
+            let Some(server) = self.servers.get_mut(&id) else { continue };
+            if server.tick_join(&mut self.node, cx) {
+                self.dial_for_join(&id, cx);
+            }
+            self.node.settle(id);
+        }
+    }
+
+    /// Dials every member's device one has no link with, when its pause is over.
+    pub(super) fn dial_members(&mut self, cx: &mut Cx<'_>) {
+        let me = self.node.device();
+        let devices: std::collections::BTreeSet<_> =
+            self.servers.values().flat_map(|server| server.matrix.devices()).collect();
+        self.node.links.redials.retain(|device, _| devices.contains(device));
+        for device in devices {
+            let links = &mut self.node.links;
+            if device == me || links.peers.contains_key(&device) || links.is_dialling(&device) {
+                continue;
+            }
+            let Some(addresses) = links.addresses_of(&device).filter(|list| !list.is_empty())
+            else {
+                continue;
+            };
+            let first = Redial { at: cx.now, pause_ms: REDIAL_MS_MIN };
+            if links.redials.entry(device).or_insert(first).at <= cx.now {
+                links.dial(Dial::Member(device), addresses, cx);
+            }
+        }
+    }
+}
+
+impl Links {
+    /// Puts off the next try by a pause that doubles, half more or less.
+    fn postpone(&mut self, device: DeviceId, cx: &mut Cx<'_>) {
+        let random = cx.chance.number();
+        let redial =
+            self.redials.entry(device).or_insert(Redial { at: cx.now, pause_ms: REDIAL_MS_MIN });
+        let wait = redial.pause_ms / 2 + random % redial.pause_ms;
+        redial.at = cx.now.saturating_add(std::time::Duration::from_millis(wait));
+        redial.pause_ms = (redial.pause_ms * 2).min(REDIAL_MS_MAX);
+    }
+}
+
+impl Node {
+    /// Sends a message to a peer; to one without a link it is lost, as it would be underway.
+    pub(super) fn send(&mut self, peer: PeerId, kind: Kind, payload: &[u8], cx: &mut Cx<'_>) {
+        let Some(link) = self.links.peers.get(&peer).map(|peer| peer.link) else { return };
+        let Some(open) = self.links.open.get_mut(&link) else { return };
+        for frame in open.session.write(kind, payload).unwrap_or_default() {
+            cx.fx.acts.push(Act::Send(link, frame));
+        }
+    }
+
+    pub(super) fn send_sync(&mut self, peer: PeerId, payload: &Bytes, cx: &mut Cx<'_>) {
+        self.send(peer, Kind::Sync, payload, cx);
+    }
+
+    /// Ends the link with a peer that broke the protocol.
+    pub(super) fn close_peer(&mut self, peer: PeerId, cx: &mut Cx<'_>) {
+        if let Some(peer) = self.links.peers.get(&peer) {
+            let link = peer.link;
+            cx.fx.acts.push(Act::Close(link));
+            self.queue(Work::Disconnected { link });
+        }
+    }
+
+    fn send_records(&mut self, peer: PeerId, cx: &mut Cx<'_>) {
+        let records: Vec<_> = self.links.book.values().cloned().collect();
+        for some in records.chunks(RECORDS_MAX) {
+            let frame = cbor::encode(&Records { records: some.to_vec() });
+            self.send(peer, Kind::AddressRecords, &frame, cx);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+use bytes::Bytes;
+
+use super::{
+    commands::PAGE_MAX,
+    error::AppError,
+    event::{Message, MessageState, Text},
+    input::{ChannelSummary, Member, Reply, ServerStatus, ServerSummary, Status},
+    join::Join,
+    machine::{Cx, Machine, Node},
+    reads::{Loaded, Reads},
+    server::Server,
+};
+use crate::{
+    base::{ChannelId, EnvelopeId, ServerId, Tip, cbor},
+    state::{
+        authority::{Capability, Need},
+        crdt::{
+            Draft, Reading,
+            timeline::{Cursor, Entries, History, Row, Turn},
+        },
+        envelope::{Origin, hash},
+        mls::Group,
+    },
+    store::{Namespace, Page},
+};
+
+/// What a page of a channel's timeline needs: one scan, or several where many share one place in time.
+pub(super) fn page_reads(
+    channel: u32,
+    before: Option<&Bytes>,
+    limit: usize,
+    loaded: &Loaded,
+) -> Reads {
+    match page(channel, before, limit, loaded) {
+        Ok(_) => Reads::default(),
+        Err(scan) => Reads { pages: vec![*scan], ..Reads::default() },
+    }
+}
+
+/// The page, or the scan that it lacks.
+fn page(
+    channel: u32,
+    before: Option<&Bytes>,
+    limit: usize,
+    loaded: &Loaded,
+) -> Result<Entries, Box<(Namespace, Page)>> {
+    let cursor = before.and_then(Cursor::decode);
+    let mut history = History::new(channel, cursor.as_ref(), limit.clamp(1, PAGE_MAX));
+    loop {
+        let scan = history.scan();
+        let Some((_, rows)) = loaded.pages.iter().find(|(page, _)| *page == scan.1) else {
+            return Err(Box::new(scan));
+        };
+        match history.take(rows.clone()) {
+            Ok(Turn::Done(entries)) => return Ok(entries),
+            Ok(Turn::More(more)) => history = more,
+            Err(_) => return Ok(Entries::default()),
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn server_list(&self) -> Vec<ServerSummary> {
+        let me = self.node.me().identity();
+        self.servers
+            .values()
+            .map(|server| ServerSummary {
+                server: server.id,
+                name: server.structure.server_name().unwrap_or_default(),
+                channels: server.channel_list(),
+                joined: server.join.as_ref().is_none_or(Join::is_complete),
+                member: server.is_member(&me),
+            })
+            .collect()
+    }
+
+    pub(super) fn status(&mut self, of: Option<ServerId>) -> Result<Reply, AppError> {
+        let server = match of {
+            Some(id) => Some(self.servers.get(&id).ok_or_else(|| {
+                AppError::new("server.unknown", format!("This node is in no server {id}."))
+            })?),
+            None => None,
+        };
+        let pending = self.servers.values().map(Server::pending).sum();
+        let account = self.node.me();
+        Ok(Reply::Status(Box::new(Status {
+            identity: account.identity(),
+            device: account.device(),
+            addresses: self.node.links.addresses.clone(),
+            peers: self.node.links.peers().collect(),
+            pending,
+            server: server.map(Server::status),
+        })))
+    }
+}
+
+impl Server {
+    /// One's own messages that nobody else holds yet.
+    fn pending(&self) -> usize {
+        let undelivered = self.channels.values().map(|channel| channel.undelivered.len());
+        self.drafts.len() + undelivered.sum::<usize>()
+    }
+
+    pub(super) fn channel_list(&self) -> Vec<ChannelSummary> {
+        let channels = self.structure.channels().into_iter();
+        channels.map(|channel| ChannelSummary { channel: channel.id, name: channel.name }).collect()
+    }
+
+    pub(super) fn members(&self, node: &Node) -> Vec<Member> {
+        let me = node.me().identity();
+        self.matrix
+            .members()
+            .map(|identity| Member {
+                identity,
+                name: self.matrix.name_of(&identity),
+                online: identity == me || node.links.is_online(&identity),
+                roles: self.matrix.roles_of(&identity),
+            })
+            .collect()
+    }
+
+    /// A page of messages, oldest first. Each is judged by its own past as known now; what does not
+    /// count is not shown. What was accepted and not sent yet stands at the end.
+    pub(super) fn list_messages(
+        &self,
+        node: &Node,
+        channel: ChannelId,
+        before: Option<Bytes>,
+        limit: usize,
+        cx: &Cx<'_>,
+    ) -> Result<Reply, AppError> {
+        self.check_channel(&channel)?;
+        let number = node.numbers.known_channel(&channel);
+        let found = number.map(|number| page(number, before.as_ref(), limit, cx.loaded));
+        let entries = found.and_then(Result::ok).unwrap_or_default();
+        let counting = entries.entries.iter().filter(|row| self.counts(&channel, row));
+        let mut messages: Vec<_> = counting.map(|row| self.message(channel, row, cx)).collect();
+        if before.is_none() {
+            let drafts = self.drafts.iter().filter(|(_, draft)| draft.channel == channel);
+            messages.extend(drafts.map(|(_, draft)| self.draft_message(node, draft, cx)));
+            let surplus = messages.len().saturating_sub(limit.clamp(1, PAGE_MAX));
+            messages.drain(..surplus);
+        }
+        let earlier = entries.earlier.map(|cursor| cursor.encode());
+        Ok(Reply::Messages { messages, earlier })
+    }
+
+    /// Whether a message's author was entitled to it by what its past resolves to, and no removal cuts
+    /// it off.
+    fn counts(&self, channel: &ChannelId, row: &Row) -> bool {
+        let Some(past) = self
+            .channels
+            .get(channel)
+            .and_then(|held| held.control_at(&row.entry.device, row.place.number))
+        else {
+            return row.entry.counts;
+        };
+        let origin = Origin {
+            channel: *channel,
+            device: row.entry.device,
+            timestamp: row.entry.at,
+            past: past.to_vec(),
+        };
+        let tip =
+            Tip { device: row.entry.device, number: row.place.number, id: row.entry.envelope };
+        self.authority.counts(&origin, &tip, &post_need(*channel))
+    }
+
+    fn message(&self, channel: ChannelId, row: &Row, cx: &Cx<'_>) -> Message {
+        let entry = &row.entry;
+        Message {
+            id: entry.message,
+            channel,
+            device: entry.device,
+            author: entry.identity,
+            name: self.matrix.name_of(&entry.identity),
+            text: match &entry.reading {
+                Reading::Text { text } => Text::Known(text.as_str().to_owned()),
+                Reading::Waiting => Text::Waiting,
+                Reading::Unreadable { reason } => Text::Unreadable(reason.text().to_owned()),
+            },
+            at: entry.at.min(cx.now),
+            state: if entry.own {
+                self.state_of(&channel, row.place.number)
+            } else {
+                MessageState::Delivered
+            },
+        }
+    }
+
+    fn draft_message(&self, node: &Node, draft: &Draft, cx: &Cx<'_>) -> Message {
+        let author = node.me().identity();
+        Message {
+            id: draft.message,
+            channel: draft.channel,
+            device: node.device(),
+            author,
+            name: self.matrix.name_of(&author),
+            text: Text::Known(draft.text.as_str().to_owned()),
+            at: draft.at.min(cx.now),
+            state: MessageState::Queued,
+        }
+    }
+
+    fn status(&self) -> ServerStatus {
+        ServerStatus {
+            epoch: self.stand_group().map(Group::epoch),
+            stand: self.stand,
+            head: self.head,
+            members: self.matrix.members().count(),
+            state_hash: self.state_hash(),
+        }
+    }
+
+    /// One hash of what members who have converged hold alike (FORMATS 4).
+    pub(super) fn state_hash(&self) -> [u8; 32] {
+        let admits: Vec<EnvelopeId> =
+            self.matrix.members().flat_map(|id| self.authority.admits_of(&id)).collect();
+        let others = self.channels.values().filter(|channel| channel.id != self.control);
+        let channels: Vec<(ChannelId, Vec<Tip>)> = others
+            .map(|channel| (channel.id, channel.tips_above(self.authority.dag(), &admits)))
+            .collect();
+        let control: Vec<_> = self.control_channel().frontier.tips().collect();
+        let matrix = self.matrix.hash();
+        let structure = self.structure.heads().iter().map(|head| head.to_vec()).collect();
+        let bytes = cbor::encode(&Converged {
+            control,
+            matrix: matrix.to_vec(),
+            structure,
+            head: self.head,
+            channels,
+        });
+        hash("spacepanda-state-hash-v1", &bytes)
+    }
+}
+
+/// What writing a message needs.
+fn post_need(channel: ChannelId) -> Need {
+    Need::Capability {
+        capability: Capability::SendMessages,
+        channel: Some(channel),
+        touches: Vec::new(),
+    }
+}
+
+/// What members who have converged hold alike.
+#[derive(minicbor::Encode)]
+#[cbor(array)]
+struct Converged {
+    #[n(0)]
+    control: Vec<Tip>,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    matrix: Vec<u8>,
+    #[n(2)]
+    structure: Vec<Vec<u8>>,
+    #[n(3)]
+    head: Option<crate::base::StateId>,
+    #[n(4)]
+    channels: Vec<(ChannelId, Vec<Tip>)>,
+}

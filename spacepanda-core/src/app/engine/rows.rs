@@ -1,0 +1,263 @@
+//! Where the machine keeps what: namespaces, keys and records (FORMATS 6). Keys hold local numbers,
+//! sequence numbers and times, never an id, but for address records.
+
+use bytes::Bytes;
+use minicbor::{Decode, Encode};
+
+use crate::{
+    base::{ChannelId, DeviceId, EnvelopeId, ServerId, StateId, Timestamp, Tip, cbor},
+    store::{Batch, Namespace},
+};
+
+pub(super) const NODE: Namespace = Namespace::new("node");
+pub(super) const VIEW: Namespace = Namespace::new("view");
+pub(super) const MLS: Namespace = Namespace::new("mls");
+pub(super) const TREE: Namespace = Namespace::new("tree");
+
+/// The key of the account's row.
+pub(super) const ACCOUNT: &[u8] = b"account";
+
+/// Whose node this is.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+pub(super) struct AccountRow {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub identity: [u8; 32],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub device: [u8; 32],
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub certificate: Vec<u8>,
+    #[n(3)]
+    pub name: String,
+}
+
+/// A local number and what it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Numbered {
+    Server(ServerId),
+    Channel(ChannelId),
+    Device(DeviceId),
+}
+
+impl Numbered {
+    fn kind(self) -> u8 {
+        match self {
+            Self::Server(_) => 1,
+            Self::Channel(_) => 2,
+            Self::Device(_) => 3,
+        }
+    }
+
+    fn bytes(&self) -> &[u8; 32] {
+        match self {
+            Self::Server(id) => id.as_bytes(),
+            Self::Channel(id) => id.as_bytes(),
+            Self::Device(id) => id.as_bytes(),
+        }
+    }
+}
+
+pub(super) fn numbers_prefix() -> Bytes {
+    Bytes::from_static(b"#")
+}
+
+pub(super) fn put_number(batch: &mut Batch, number: u32, what: Numbered) {
+    let mut value = vec![what.kind()];
+    value.extend_from_slice(what.bytes());
+    batch.put(NODE, key(b'#', &[&number.to_be_bytes()]), value);
+}
+
+pub(super) fn read_number(key: &[u8], value: &[u8]) -> Option<(u32, Numbered)> {
+    let number = u32::from_be_bytes(key.get(1..)?.try_into().ok()?);
+    let (kind, id) = value.split_first()?;
+    let id = id.try_into().ok()?;
+    let what = match kind {
+        1 => Numbered::Server(ServerId::new(id)),
+        2 => Numbered::Channel(ChannelId::new(id)),
+        3 => Numbered::Device(DeviceId::new(id)),
+        _ => return None,
+    };
+    Some((number, what))
+}
+
+/// A kept state of a group.
+#[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[cbor(map)]
+pub(super) struct StateRow {
+    #[n(0)]
+    pub server: u32,
+    #[n(1)]
+    pub state: StateId,
+    /// When the stand moved away from it.
+    #[n(2)]
+    pub left: Option<Timestamp>,
+    /// Bytes of its rows when it was kept.
+    #[n(3)]
+    pub bytes: u64,
+    /// Whether the stand is here.
+    #[n(4)]
+    pub stand: bool,
+}
+
+pub(super) fn state_key(number: u64) -> Bytes {
+    Bytes::copy_from_slice(&number.to_be_bytes())
+}
+
+pub(super) fn put_state(batch: &mut Batch, number: u64, row: &StateRow) {
+    batch.put(TREE, state_key(number), cbor::encode(row));
+}
+
+/// The key of one of OpenMLS's rows in the scope of a state.
+pub(super) fn mls_key(state: u64, row: &[u8]) -> Bytes {
+    [&state.to_be_bytes()[..], row].concat().into()
+}
+
+/// The scope of what belongs to no state: private parts of key packages, per server.
+pub(super) fn package_prefix(server: u32) -> Bytes {
+    [&0u64.to_be_bytes()[..], &server.to_be_bytes()].concat().into()
+}
+
+/// The heads of a channel: what nothing held names yet, each with its order.
+#[derive(Encode, Decode, Default)]
+#[cbor(map)]
+pub(super) struct HeadsRow {
+    #[n(0)]
+    pub heads: Vec<Head>,
+    /// The greatest timestamp received.
+    #[n(1)]
+    pub greatest: Timestamp,
+    /// One's own last timestamp.
+    #[n(2)]
+    pub own: Timestamp,
+}
+
+/// An envelope that nothing held names yet.
+#[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq)]
+#[cbor(array)]
+pub(super) struct Head {
+    #[n(0)]
+    pub tip: Tip,
+    #[n(1)]
+    pub order: u64,
+}
+
+pub(super) fn heads_key(channel: u32) -> Bytes {
+    key(b'h', &[&channel.to_be_bytes()])
+}
+
+/// From a place of a log on, what its author named in the control channel.
+#[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[cbor(array)]
+pub(super) struct ControlRow {
+    #[n(0)]
+    pub device: DeviceId,
+    #[n(1)]
+    pub number: u64,
+    #[n(2)]
+    pub control: Vec<EnvelopeId>,
+}
+
+pub(super) fn control_prefix(channel: u32) -> Bytes {
+    key(b'c', &[&channel.to_be_bytes()])
+}
+
+pub(super) fn control_key(channel: u32, device: u32, number: u64) -> Bytes {
+    key(b'c', &[&channel.to_be_bytes(), &device.to_be_bytes(), &number.to_be_bytes()])
+}
+
+/// How far one's own log of a channel has come.
+#[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cbor(array)]
+pub(super) struct Progress {
+    #[n(0)]
+    pub sent: u64,
+    #[n(1)]
+    pub delivered: u64,
+}
+
+pub(super) fn progress_key(channel: u32) -> Bytes {
+    key(b'p', &[&channel.to_be_bytes()])
+}
+
+/// One's own messages that are not delivered yet, by their place in one's log.
+pub(super) fn undelivered_prefix(channel: u32) -> Bytes {
+    key(b'u', &[&channel.to_be_bytes()])
+}
+
+pub(super) fn undelivered_key(channel: u32, number: u64) -> Bytes {
+    key(b'u', &[&channel.to_be_bytes(), &number.to_be_bytes()])
+}
+
+pub(super) fn read_undelivered(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(5..)?.try_into().ok()?))
+}
+
+/// Address records, by device.
+pub(super) fn addresses_prefix() -> Bytes {
+    Bytes::from_static(b"a")
+}
+
+pub(super) fn address_key(device: &DeviceId) -> Bytes {
+    key(b'a', &[device.as_bytes()])
+}
+
+/// A join that is under way.
+#[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[cbor(map)]
+pub(super) struct JoinRow {
+    #[n(0)]
+    pub link: String,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub request: Vec<u8>,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub reference: [u8; 32],
+    #[n(3)]
+    pub complete: bool,
+}
+
+pub(super) fn joins_prefix() -> Bytes {
+    Bytes::from_static(b"j")
+}
+
+pub(super) fn join_key(server: u32) -> Bytes {
+    key(b'j', &[&server.to_be_bytes()])
+}
+
+pub(super) fn read_join_key(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(1..)?.try_into().ok()?))
+}
+
+/// Messages that wait for a state of their group.
+#[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[cbor(array)]
+pub(super) struct UnopenedRow {
+    #[n(0)]
+    pub channel: ChannelId,
+    #[n(1)]
+    pub tip: Tip,
+    #[n(2)]
+    pub state: StateId,
+}
+
+pub(super) fn unopened_prefix(server: u32) -> Bytes {
+    key(b'w', &[&server.to_be_bytes()])
+}
+
+pub(super) fn unopened_key(server: u32, channel: u32, device: u32, tip: &Tip) -> Bytes {
+    let branch = &tip.id.as_bytes()[..4];
+    let parts = [&server.to_be_bytes()[..], &channel.to_be_bytes(), &device.to_be_bytes()];
+    key(b'w', &[&parts.concat(), &tip.number.to_be_bytes(), branch])
+}
+
+/// When everything that a peer showed of a server was held.
+pub(super) fn caught_up_key(server: u32) -> Bytes {
+    key(b't', &[&server.to_be_bytes()])
+}
+
+fn key(tag: u8, parts: &[&[u8]]) -> Bytes {
+    let mut key = vec![tag];
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key.into()
+}

@@ -1,0 +1,204 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use super::{
+    channel::Channel,
+    join::Join,
+    machine::Node,
+    reads::Reads,
+    rows::{self, MLS, StateRow},
+    share::Share,
+};
+use crate::{
+    base::{
+        ChannelId, DeviceId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip,
+    },
+    state::{
+        authority::{Authority, PermissionMatrix},
+        crdt::{Draft, Structure},
+        envelope::{Verified, Waiting},
+        mls::{
+            CommitPayload, Group,
+            tree::{Choice, CommitTree},
+        },
+    },
+};
+
+/// Groups held in memory beside the stand's.
+const GROUPS_MAX: usize = 4;
+
+/// One server as this node knows it: a member's, or a newcomer's, which is the same without a group.
+pub(super) struct Server {
+    pub id: ServerId,
+    pub control: ChannelId,
+    pub number: u32,
+    pub loaded: bool,
+    pub authority: Authority,
+    pub matrix: Arc<PermissionMatrix>,
+    pub structure: Structure,
+    /// Envelopes of the control channel on structure, in the order in which they were kept.
+    pub structure_log: Vec<Verified>,
+    /// Per envelope of the control channel, the latest operations on structure in its past, itself
+    /// included.
+    pub structure_heads: BTreeMap<EnvelopeId, Vec<EnvelopeId>>,
+    pub tree: CommitTree,
+    pub commits: BTreeMap<EnvelopeId, CommitAt>,
+    /// The nearest commit of its own log at or before each control envelope of a device's log.
+    pub last_commit: BTreeMap<EnvelopeId, EnvelopeId>,
+    /// Bodies of commits that are held.
+    pub bodies: BTreeSet<EnvelopeId>,
+    /// Who was asked for bodies that are not held.
+    pub asked: BTreeMap<EnvelopeId, BTreeSet<PeerId>>,
+    pub choice: Option<Choice>,
+    pub head: Option<StateId>,
+    pub fork_moved: ForkMoved,
+    pub stand: Option<StateId>,
+    pub kept: BTreeMap<StateId, Kept>,
+    pub groups: BTreeMap<StateId, Group>,
+    pub channels: BTreeMap<ChannelId, Channel>,
+    pub waiting: Waiting,
+    pub drafts: VecDeque<(u64, Draft)>,
+    pub unopened: BTreeMap<StateId, BTreeSet<(ChannelId, Tip)>>,
+    pub join: Option<Join>,
+    pub shares: BTreeMap<PeerId, BTreeMap<ChannelId, Share>>,
+    pub caught_up: BTreeMap<PeerId, BTreeSet<ChannelId>>,
+    pub caught_up_at: Option<Timestamp>,
+    /// When this device commits what is called for, unless somebody did.
+    pub reconcile_at: Option<(StateId, Timestamp)>,
+    pub window_at: Option<Timestamp>,
+}
+
+/// When a commit last came that competes with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ForkMoved {
+    Never,
+    /// In this step.
+    Now,
+    At(Timestamp),
+}
+
+/// A commit's header facts, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct CommitAt {
+    pub tip: Tip,
+    pub payload: CommitPayload,
+}
+
+/// A state whose rows are kept.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub number: u64,
+    pub row: StateRow,
+}
+
+impl Server {
+    /// A server of which nothing is known but its id.
+    pub(super) fn new(id: ServerId, number: u32) -> Self {
+        let authority = Authority::new(id);
+        Self {
+            id,
+            control: authority.control(),
+            number,
+            loaded: false,
+            matrix: authority.now(),
+            authority,
+            structure: Structure::new(),
+            structure_log: Vec::new(),
+            structure_heads: BTreeMap::new(),
+            tree: CommitTree::new(),
+            commits: BTreeMap::new(),
+            last_commit: BTreeMap::new(),
+            bodies: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            choice: None,
+            head: None,
+            fork_moved: ForkMoved::Never,
+            stand: None,
+            kept: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            waiting: Waiting::new(),
+            drafts: VecDeque::new(),
+            unopened: BTreeMap::new(),
+            join: None,
+            shares: BTreeMap::new(),
+            caught_up: BTreeMap::new(),
+            caught_up_at: None,
+            reconcile_at: None,
+            window_at: None,
+        }
+    }
+
+    /// Whether a channel is one of this server's, as known now.
+    pub(super) fn knows(&self, channel: &ChannelId) -> bool {
+        *channel == self.control
+            || self.structure.channels().iter().any(|known| known.id == *channel)
+    }
+
+    /// A channel that is known and not loaded.
+    pub(super) fn unloaded(&self) -> Option<ChannelId> {
+        let ids = self.structure.channels().into_iter().map(|channel| channel.id);
+        ids.into_iter().find(|id| !self.channels.contains_key(id))
+    }
+
+    pub(super) fn control_channel(&self) -> &Channel {
+        self.channels.get(&self.control).expect("the control channel is loaded with its server")
+    }
+
+    /// Whose device it is, as known now.
+    pub(super) fn identity_of(&self, device: &DeviceId) -> Option<IdentityId> {
+        self.matrix.identity_of(device)
+    }
+
+    /// Whether somebody is a member, as known now.
+    pub(super) fn is_member(&self, identity: &IdentityId) -> bool {
+        self.matrix.is_member(identity)
+    }
+
+    /// The group this device encrypts in.
+    pub(super) fn stand_group(&self) -> Option<&Group> {
+        self.groups.get(self.stand.as_ref()?)
+    }
+
+    /// The rows of a state, unless its group is in memory.
+    pub(super) fn group_reads(&self, state: &StateId) -> Reads {
+        if self.groups.contains_key(state) {
+            return Reads::default();
+        }
+        let Some(kept) = self.kept.get(state) else { return Reads::default() };
+        Reads { prefixes: vec![(MLS, rows::state_key(kept.number))], ..Reads::default() }
+    }
+
+    /// Keeps a group in memory; the stand's stays, of the others the latest few.
+    pub(super) fn hold_group(&mut self, state: StateId, group: Group) {
+        self.groups.insert(state, group);
+        while self.groups.len() > GROUPS_MAX {
+            let other = self.groups.keys().find(|id| Some(**id) != self.stand && **id != state);
+            let Some(other) = other.copied() else { break };
+            self.groups.remove(&other);
+        }
+    }
+
+    /// When time alone calls for something.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        let reconcile = self.reconcile_at.map(|(_, at)| at);
+        let join = self.join.as_ref().and_then(Join::deadline);
+        reconcile.into_iter().chain(join).chain(self.window_at).min()
+    }
+
+    /// The members one has a proven link with, and oneself, by seniority: one's own place among them.
+    pub(super) fn turn(&self, node: &Node) -> u64 {
+        let me = node.me().identity();
+        let mine = self.matrix.seniority(&me);
+        let connected: BTreeSet<_> = node
+            .links
+            .peers()
+            .filter_map(|device| self.identity_of(&device))
+            .filter(|identity| *identity != me && self.is_member(identity))
+            .collect();
+        let before = connected.iter().filter(|other| self.matrix.seniority(other) < mine).count();
+        before as u64
+    }
+}

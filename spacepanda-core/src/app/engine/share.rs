@@ -1,0 +1,241 @@
+use std::collections::BTreeMap;
+
+use super::{
+    machine::{Cx, Machine, Node, Work},
+    reads::Missing,
+    server::Server,
+};
+use crate::{
+    base::{ChannelId, Floors, Frontier, LogEntry, PeerId, Timestamp, Tip},
+    state::{
+        envelope::Envelope,
+        sync::{Action, Event, Start, SyncEngine, Ticket},
+    },
+};
+
+/// What a peer may have of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Share {
+    from: Start,
+    up_to: Option<Frontier>,
+}
+
+impl Share {
+    fn whole() -> Self {
+        Self { from: Start::Beginning, up_to: None }
+    }
+
+    /// Nothing is given; what comes is taken.
+    fn only_taking() -> Self {
+        Self { from: Start::Floors(Floors::new()), up_to: None }
+    }
+}
+
+impl Server {
+    /// Tells the sync engine of a channel that was loaded or met.
+    pub(super) fn open_for_sync(&self, node: &mut Node, channel: ChannelId, now: Timestamp) {
+        let Some(open) = self.channels.get(&channel) else { return };
+        let frontier = open.frontier.clone();
+        node.sync.handle(Event::Open { channel, frontier }, now);
+    }
+
+    /// Shares with every connected peer what authority, as known now, lets it have (FORMATS 4).
+    pub(super) fn share(&mut self, node: &mut Node, cx: &Cx<'_>) {
+        let peers: Vec<_> = node.links.peers().collect();
+        self.shares.retain(|peer, _| peers.contains(peer));
+        self.caught_up.retain(|peer, _| peers.contains(peer));
+        for peer in peers {
+            let due = self.due_to(node, peer);
+            let shared = self.shares.entry(peer).or_default();
+            for channel in shared.keys().filter(|id| !due.contains_key(id)) {
+                node.sync.handle(Event::Unshare { peer, channel: *channel }, cx.now);
+            }
+            for (channel, share) in &due {
+                if shared.get(channel) != Some(share) {
+                    let event = Event::Share {
+                        peer,
+                        channel: *channel,
+                        control: *channel == self.control,
+                        from: share.from.clone(),
+                        up_to: share.up_to.clone(),
+                    };
+                    node.sync.handle(event, cx.now);
+                }
+            }
+            *shared = due;
+        }
+    }
+
+    fn due_to(&self, node: &Node, peer: PeerId) -> BTreeMap<ChannelId, Share> {
+        let Some(identity) = self.authority.certified(&peer) else {
+            let asked = self.join.is_some() && node.links.is_for_join(&peer, &self.id);
+            let taking = asked.then(|| (self.control, Share::only_taking()));
+            return taking.into_iter().collect();
+        };
+        if !self.is_member(&identity) {
+            let up_to = self.authority.ended(&identity);
+            let share = Share { from: Start::Beginning, up_to: Some(up_to) };
+            return BTreeMap::from([(self.control, share)]);
+        }
+        let admits = self.authority.admits_of(&identity);
+        let channels = self.channels.values().filter(|channel| channel.id != self.control);
+        let open = channels.map(|channel| {
+            let share = if admits.is_empty() {
+                Share::whole()
+            } else {
+                let floors = channel.floors(self.authority.dag(), &admits);
+                Share { from: Start::Floors(floors), up_to: None }
+            };
+            (channel.id, share)
+        });
+        open.chain([(self.control, Share::whole())]).collect()
+    }
+
+    /// Notes that all was held that a peer showed of a channel.
+    pub(super) fn note_caught_up(
+        &mut self,
+        node: &mut Node,
+        peer: PeerId,
+        channel: ChannelId,
+        cx: &mut Cx<'_>,
+    ) {
+        let caught_up = self.caught_up.entry(peer).or_default();
+        caught_up.insert(channel);
+        let shared = self.shares.get(&peer);
+        if shared.is_some_and(|shared| shared.keys().all(|id| caught_up.contains(id))) {
+            let first = self.caught_up_at.is_none();
+            self.caught_up_at = Some(cx.now);
+            let key = super::rows::caught_up_key(self.number);
+            cx.fx.batch.put(super::rows::VIEW, key, crate::base::cbor::encode(&cx.now));
+            cx.tell(super::event::Event::CaughtUp { server: self.id, device: peer });
+            if first || self.join.is_some() {
+                node.settle(self.id);
+            }
+        }
+    }
+}
+
+impl Machine {
+    /// Carries out what the sync engine asks for, until it asks for nothing.
+    pub(super) fn pump_sync(&mut self, cx: &mut Cx<'_>) {
+        while let Some(action) = self.node.sync.poll() {
+            self.sync_action(action, cx);
+        }
+    }
+
+    fn sync_action(&mut self, action: Action, cx: &mut Cx<'_>) {
+        match action {
+            Action::Load { ticket, channel, floors, have, limit, bytes_max } => {
+                let reads = Missing { channel, floors, have, limit, bytes_max };
+                self.node.queue(Work::SyncLoad { ticket, reads });
+            }
+            Action::Probe { ticket, channel, tips } => {
+                self.node.queue(Work::SyncProbe { ticket, channel, tips });
+            }
+            Action::LoadEntry { ticket, peer, channel, tip, bare } => {
+                self.node.queue(Work::SyncEntry { ticket, peer, channel, tip, bare });
+            }
+            Action::Deliver { peer, channel, bytes } => self.delivered(peer, channel, None, &bytes),
+            Action::DeliverBody { peer, channel, tip, bytes } => {
+                self.delivered(peer, channel, Some(tip), &bytes);
+            }
+            Action::NotHeld { channel, .. } => {
+                if let Some(server) = self.node.channels.get(&channel).copied() {
+                    self.node.settle(server);
+                }
+            }
+            Action::Send { peer, bytes } => self.node.send_sync(peer, &bytes, cx),
+            Action::CaughtUp { peer, channel } => {
+                let Some(server) = self.node.channels.get(&channel).copied() else { return };
+                if let Some(server) = self.servers.get_mut(&server) {
+                    server.note_caught_up(&mut self.node, peer, channel, cx);
+                }
+            }
+            Action::Covered { peer, channel, tips } => self.covered(peer, channel, &tips, cx),
+            Action::Fault { peer, .. } => self.node.close_peer(peer, cx),
+        }
+    }
+
+    fn delivered(
+        &mut self,
+        from: PeerId,
+        channel: ChannelId,
+        wanted: Option<Tip>,
+        bytes: &bytes::Bytes,
+    ) {
+        let Some(server) = self.node.channels.get(&channel).copied() else { return };
+        let Ok(envelope) = Envelope::decode(bytes).and_then(Envelope::verify) else { return };
+        if envelope.header().channel != channel {
+            return;
+        }
+        self.node.queue(match wanted {
+            Some(tip) => Work::Body { server, channel, tip, envelope, from },
+            None => Work::Keep { server, envelope, from: Some(from) },
+        });
+    }
+
+    fn covered(&mut self, peer: PeerId, channel: ChannelId, tips: &[Tip], cx: &mut Cx<'_>) {
+        let Some(server) = self.node.channels.get(&channel) else { return };
+        let Some(server) = self.servers.get_mut(server) else { return };
+        let of_another = server
+            .authority
+            .certified(&peer)
+            .is_some_and(|identity| identity != self.node.me().identity());
+        let me = self.node.device();
+        let number = tips.iter().filter(|tip| tip.device == me).map(|tip| tip.number).max();
+        if let Some(number) = number.filter(|_| of_another) {
+            server.note_delivered(channel, number, cx);
+        }
+    }
+
+    pub(super) fn sync_loaded(&mut self, ticket: Ticket, reads: &Missing, cx: &mut Cx<'_>) {
+        let found = cx.loaded.missing.iter().find(|(missing, _)| missing == reads);
+        let entries: Vec<LogEntry> = found.map(|(_, entries)| entries.clone()).unwrap_or_default();
+        let me = self.node.device();
+        let own = entries.iter().filter(|entry| entry.device == me).map(|entry| entry.number).max();
+        if let (Some(number), Some(server)) = (own, self.node.channels.get(&reads.channel))
+            && let Some(server) = self.servers.get_mut(server)
+        {
+            server.note_sent(reads.channel, number, cx);
+        }
+        self.node.sync.handle(Event::Loaded { ticket, entries }, cx.now);
+    }
+
+    pub(super) fn sync_probed(
+        &mut self,
+        ticket: Ticket,
+        channel: ChannelId,
+        tips: Vec<Tip>,
+        cx: &mut Cx<'_>,
+    ) {
+        let held =
+            tips.into_iter().filter(|tip| cx.loaded.entry(&channel, tip).is_some()).collect();
+        self.node.sync.handle(Event::Probed { ticket, held }, cx.now);
+    }
+
+    /// Serves a single envelope: with its body, or, below the peer's floor, its header alone.
+    pub(super) fn sync_entry(
+        &mut self,
+        ticket: Ticket,
+        peer: PeerId,
+        channel: ChannelId,
+        tip: Tip,
+        bare: bool,
+        cx: &mut Cx<'_>,
+    ) {
+        let entry = cx.loaded.entry(&channel, &tip).cloned().and_then(|entry| {
+            let shared = self.servers.values().any(|server| {
+                server.shares.get(&peer).is_some_and(|shared| shared.contains_key(&channel))
+            });
+            if !shared {
+                return None;
+            }
+            if !bare {
+                return Some(entry);
+            }
+            let envelope = Envelope::decode(&entry.bytes).and_then(Envelope::trust).ok()?;
+            Some(envelope.without_body().log_entry())
+        });
+        self.node.sync.handle(Event::LoadedEntry { ticket, entry }, cx.now);
+    }
+}

@@ -1,0 +1,364 @@
+use std::time::Duration;
+
+use super::{
+    machine::{Cx, Node, Work},
+    reads::{Loaded, Reads},
+    rows::{self, MLS, StateRow, TREE},
+    server::{CommitAt, ForkMoved, Kept, Server},
+};
+use crate::{
+    base::{
+        DeviceId, EnvelopeId, PeerId, StateId, Timestamp,
+        limits::{ADDITIONS_PER_COMMIT_MAX, LEAVES_MAX},
+    },
+    state::{
+        authority::authorize,
+        envelope::{Envelope, Header, Origin, PayloadType, Verified},
+        mls::{
+            self, Change, Group, Merged, MlsError, Parents,
+            tree::{self, Window},
+        },
+        sync::{Event, SyncEngine},
+    },
+};
+
+/// How long the first in turn waits for nothing, and each other as often as it has others before it.
+const TURN: Duration = Duration::from_secs(2);
+/// Removals in one commit: OpenMLS writes several in an order that follows from no seed.
+const REMOVALS_PER_COMMIT_MAX: usize = 1;
+
+/// The next commit on the way to a state, and the kept state it was made on.
+struct NextCommit {
+    parent: StateId,
+    commit: EnvelopeId,
+    at: CommitAt,
+}
+
+impl Server {
+    /// The first commit on the path to `state` whose child is not kept.
+    fn next_commit(&self, state: &StateId) -> Option<NextCommit> {
+        let path = self.tree.path_to(state)?;
+        let next = match path.iter().rposition(|step| self.kept.contains_key(&step.child)) {
+            Some(at) => path.get(at + 1)?,
+            None => path.first().filter(|step| self.kept.contains_key(&step.parent))?,
+        };
+        let at = self.commits.get(&next.envelope)?.clone();
+        Some(NextCommit { parent: next.parent, commit: next.envelope, at })
+    }
+
+    /// The parent's rows and the commit with its body.
+    pub(super) fn reach_reads(&self, state: &StateId) -> Reads {
+        let Some(next) = self.next_commit(state) else { return Reads::default() };
+        let mut reads = self.group_reads(&next.parent);
+        reads.entries.push((self.control, next.at.tip));
+        reads
+    }
+
+    /// Processes the next commit on the path to `state`, on a copy of its parent.
+    pub(super) fn reach(&mut self, node: &mut Node, state: StateId, cx: &mut Cx<'_>) {
+        let Some(next) = self.next_commit(&state) else { return };
+        let NextCommit { parent, commit, at } = next;
+        let entry = cx.loaded.entry(&self.control, &at.tip);
+        let envelope = entry.and_then(|entry| Envelope::decode(&entry.bytes).ok()?.trust().ok());
+        let Some(envelope) = envelope else { return };
+        if envelope.body().is_none() {
+            self.ask_for_body(node, &envelope, cx);
+            return;
+        }
+        if !self.bring_group(&parent, cx.loaded) {
+            return;
+        }
+        match self.process(&parent, &envelope, cx) {
+            Ok(group) => {
+                self.keep_state(node, at.payload.child, group, cx);
+                node.settle(self.id);
+            }
+            // One's own commit cannot be processed again, so its child was kept or its window passed.
+            Err(MlsError::Own | MlsError::Inactive | MlsError::Storage) => {}
+            Err(_) => {
+                self.tree.mark_invalid(commit);
+                node.settle(self.id);
+            }
+        }
+    }
+
+    fn process(
+        &mut self,
+        parent: &StateId,
+        envelope: &Verified,
+        cx: &mut Cx<'_>,
+    ) -> Result<Group, MlsError> {
+        let group = self.groups.get(parent).ok_or(MlsError::WrongState)?;
+        let (opened, staged) = group.stage(envelope, &cx.chance.secret())?;
+        let authorized = authorize(&self.authority, opened).map_err(|_| MlsError::NotAuthorized)?;
+        staged.merge(authorized)
+    }
+
+    /// Asks one peer for a body that is not held: first the author, then whoever was not asked yet.
+    pub(super) fn ask_for_body(&mut self, node: &mut Node, envelope: &Verified, cx: &Cx<'_>) {
+        let channel = envelope.header().channel;
+        let asked = self.asked.entry(envelope.id()).or_default();
+        let author = envelope.header().sender;
+        let shared = |peer: &PeerId| {
+            self.shares.get(peer).is_some_and(|shared| shared.contains_key(&channel))
+        };
+        let fresh: Vec<_> =
+            node.links.peers().filter(|peer| shared(peer) && !asked.contains(peer)).collect();
+        let Some(ask) = fresh.iter().find(|peer| **peer == author).or(fresh.first()) else {
+            return;
+        };
+        asked.insert(*ask);
+        let event = Event::Want { channel, tip: envelope.tip(), ask: *ask };
+        node.sync.handle(event, cx.now);
+    }
+
+    /// Has a kept state's group in memory; says whether it has.
+    pub(super) fn bring_group(&mut self, state: &StateId, loaded: &Loaded) -> bool {
+        if !self.groups.contains_key(state)
+            && let Some(group) = self.load_group(state, loaded)
+        {
+            self.hold_group(*state, group);
+        }
+        self.groups.contains_key(state)
+    }
+
+    /// Keeps a new state: its rows, its node of the tree, and what waited for it is opened.
+    pub(super) fn keep_state(
+        &mut self,
+        node: &mut Node,
+        state: StateId,
+        mut group: Group,
+        cx: &mut Cx<'_>,
+    ) {
+        let number = node.next_state;
+        node.next_state += 1;
+        let mut bytes = 0;
+        // Rows that cannot be written are a fault of the adapter: the state is not kept.
+        let Ok(changes) = group.take_changes() else { return };
+        for change in changes {
+            if let Some(value) = change.value {
+                bytes += value.len() as u64;
+                cx.fx.batch.put(MLS, rows::mls_key(number, &change.key), value);
+            }
+        }
+        let row = StateRow { server: self.number, state, left: Some(cx.now), bytes, stand: false };
+        rows::put_state(&mut cx.fx.batch, number, &row);
+        self.kept.insert(state, Kept { number, row });
+        self.hold_group(state, group);
+        self.open_waiting(node, &state);
+    }
+
+    /// Queues what waits for a state that is kept.
+    pub(super) fn open_waiting(&self, node: &mut Node, state: &StateId) {
+        for (channel, tip) in self.unopened.get(state).into_iter().flatten() {
+            node.queue(Work::Open { server: self.id, channel: *channel, tip: *tip });
+        }
+    }
+
+    /// Saves what a step changed in a kept state's rows; says whether it could. If not, the group is
+    /// dropped from memory, and loaded as it was before the step.
+    pub(super) fn save_group(&mut self, state: &StateId, cx: &mut Cx<'_>) -> bool {
+        let group = self.groups.get_mut(state).zip(self.kept.get(state));
+        let Some((group, kept)) = group else { return false };
+        let Ok(changes) = group.take_changes() else {
+            self.groups.remove(state);
+            return false;
+        };
+        for change in changes {
+            let key = rows::mls_key(kept.number, &change.key);
+            match change.value {
+                Some(value) => cx.fx.batch.put(MLS, key, value),
+                None => cx.fx.batch.delete(MLS, key),
+            }
+        }
+        true
+    }
+
+    /// Encrypts at `state` from now on.
+    pub(super) fn stand_on(&mut self, node: &mut Node, state: StateId, cx: &mut Cx<'_>) {
+        if self.stand == Some(state) || !self.kept.contains_key(&state) {
+            return;
+        }
+        if !self.bring_group(&state, cx.loaded) {
+            return;
+        }
+        for (id, stands, left) in self
+            .stand
+            .map(|old| (old, false, Some(cx.now)))
+            .into_iter()
+            .chain([(state, true, None)])
+        {
+            if let Some(kept) = self.kept.get_mut(&id) {
+                (kept.row.stand, kept.row.left) = (stands, left);
+                rows::put_state(&mut cx.fx.batch, kept.number, &kept.row);
+            }
+        }
+        self.stand = Some(state);
+        node.settle(self.id);
+    }
+
+    /// Makes the difference between authority and the head's leaves one commit, when it is this
+    /// device's turn (COMMIT-TREE 8).
+    pub(super) fn reconcile(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        let Some(head) = self.head.filter(|head| Some(*head) == self.stand) else {
+            self.reconcile_at = None;
+            return;
+        };
+        if !self.is_member(&node.me().identity()) {
+            self.reconcile_at = None;
+            return;
+        }
+        let mut change = self.difference(&head);
+        let settled = self.forks_settled();
+        if settled.is_some_and(|at| at > cx.now) && !change.adds.is_empty() {
+            // Additions wait for forks to settle; removals do not.
+            change.adds.clear();
+            if change == Change::default() {
+                self.reconcile_at = settled.map(|at| (head, at));
+                return;
+            }
+        }
+        if change == Change::default() {
+            self.reconcile_at = None;
+            return;
+        }
+        let at = match self.reconcile_at {
+            Some((of, at)) if of == head => at,
+            _ => self.turn_at(node, !change.removes.is_empty(), cx),
+        };
+        self.reconcile_at = Some((head, at));
+        if at <= cx.now {
+            self.reconcile_at = None;
+            self.commit(node, &change, cx);
+        }
+    }
+
+    /// When no fork has moved for a while.
+    fn forks_settled(&self) -> Option<Timestamp> {
+        match self.fork_moved {
+            ForkMoved::At(at) => Some(at.saturating_add(TURN)),
+            ForkMoved::Never | ForkMoved::Now => None,
+        }
+    }
+
+    /// When it is one's turn: at once for the first, else its place times 2 s, half more or less; a
+    /// quarter of that for removals.
+    fn turn_at(&self, node: &Node, removes: bool, cx: &mut Cx<'_>) -> Timestamp {
+        let turn = u32::try_from(self.turn(node)).unwrap_or(u32::MAX);
+        let whole = TURN.saturating_mul(turn) / if removes { 4 } else { 1 };
+        let share = cx.chance.number() % 1_000;
+        let wait = whole / 2 + whole.mul_f64(share as f64 / 1_000.0);
+        cx.now.saturating_add(wait)
+    }
+
+    /// Who ought to have a leaf and has none, and the other way round.
+    fn difference(&self, head: &StateId) -> Change {
+        let roster = self.roster(head);
+        let removes: Vec<DeviceId> = roster
+            .iter()
+            .filter(|(_, identity)| !self.is_member(identity))
+            .map(|(device, _)| *device)
+            .take(REMOVALS_PER_COMMIT_MAX)
+            .collect();
+        let used = self.tree.used_packages(head);
+        let adds = self
+            .matrix
+            .members()
+            .filter_map(|identity| self.authority.request_of(&identity))
+            .filter(|request| !roster.contains_key(&request.certificate().device))
+            .map(|request| request.key_package().to_vec())
+            .filter(|package| {
+                mls::package_facts(package).is_ok_and(|facts| !used.contains(&facts.reference))
+            })
+            .take(ADDITIONS_PER_COMMIT_MAX.min(LEAVES_MAX.saturating_sub(roster.len())))
+            .collect();
+        Change { adds, removes }
+    }
+
+    /// Commits `change` on the stand: built, judged and merged on a copy, kept with its log entry in
+    /// one batch.
+    fn commit(&mut self, node: &mut Node, change: &Change, cx: &mut Cx<'_>) {
+        let Some(mut header) = self.next_header(node, self.control, PayloadType::Commit, cx) else {
+            return;
+        };
+        let Some(Merged { group, payload, body }) = self.build(node, change, &header, cx) else {
+            return;
+        };
+        header.payload = payload.encode();
+        let child = payload.child;
+        if self.write(node, header, Some(body.encode().into()), cx).is_ok() {
+            self.keep_state(node, child, group, cx);
+            node.settle(self.id);
+        }
+    }
+
+    fn build(
+        &self,
+        node: &Node,
+        change: &Change,
+        header: &Header,
+        cx: &mut Cx<'_>,
+    ) -> Option<Merged> {
+        let group = self.stand_group()?;
+        let signer = &node.me().device_key;
+        let built = group.build(signer, change, Parents::of(header), &cx.chance.secret()).ok()?;
+        let authorized = authorize(&self.authority, built.open(Origin::of(header))).ok()?;
+        built.merge(authorized).ok()
+    }
+
+    /// Removes the leaves of people who may not read, at once (COMMIT-TREE 12); says whether the
+    /// stand is free of them.
+    pub(super) fn clear_stand(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> bool {
+        let Some(stand) = self.stand else { return false };
+        let clear = self.roster(&stand).values().all(|identity| self.is_member(identity));
+        if !clear && self.head == Some(stand) {
+            let removes = self.difference(&stand).removes;
+            self.commit(node, &Change { adds: Vec::new(), removes }, cx);
+        }
+        clear
+    }
+
+    /// Lets go of states whose window has passed (COMMIT-TREE 13).
+    pub(super) fn window(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        self.window_at = None;
+        let Some((group, stand)) = self.stand_group().zip(self.stand) else { return };
+        let settings = group.settings();
+        let window =
+            Window { hours: settings.window_hours.into(), states: settings.window_states.into() };
+        let kept: Vec<_> = self
+            .kept
+            .values()
+            .map(|kept| tree::Kept {
+                state: kept.row.state,
+                left_at: kept.row.left,
+                bytes: kept.row.bytes,
+            })
+            .collect();
+        let ended = window.ends(&kept, &stand, self.caught_up_at, cx.now);
+        // The head is about to be stood on.
+        for state in ended.into_iter().filter(|state| Some(*state) != self.head) {
+            node.queue(Work::EndState(self.id, state));
+        }
+        let hours = Duration::from_secs(u64::from(window.hours) * 3_600);
+        let until = |kept: tree::Kept| kept.left_at.map(|left| left.saturating_add(hours));
+        self.window_at = kept.into_iter().filter_map(until).filter(|until| *until > cx.now).min();
+    }
+
+    pub(super) fn end_reads(&self, state: &StateId) -> Reads {
+        let Some(kept) = self.kept.get(state) else { return Reads::default() };
+        Reads { prefixes: vec![(MLS, rows::state_key(kept.number))], ..Reads::default() }
+    }
+
+    pub(super) fn end_state(&mut self, state: StateId, cx: &mut Cx<'_>) {
+        if self.stand == Some(state) {
+            return;
+        }
+        let Some(kept) = self.kept.remove(&state) else { return };
+        self.groups.remove(&state);
+        let scope = rows::state_key(kept.number);
+        for (key, _) in cx.loaded.prefix(&MLS, &scope) {
+            cx.fx.batch.delete(MLS, key.clone());
+        }
+        cx.fx.batch.delete(TREE, scope);
+    }
+}

@@ -1,0 +1,367 @@
+use super::{
+    event::{Event, Message, MessageState, Text},
+    machine::{Cx, Node, Work},
+    reads::{Loaded, Reads},
+    rows::{self, UnopenedRow, VIEW},
+    server::Server,
+};
+use crate::{
+    base::{ChannelId, MessageId, StateId, Tip, cbor},
+    state::{
+        authority::authorize,
+        crdt::{
+            Content, Draft, Entry, Reading, Reason, decode_post,
+            timeline::{self, Place, Rows, Step},
+        },
+        envelope::{Envelope, PayloadType, Verified},
+        mls::{MessagePayload, MlsError},
+    },
+    store::Batch,
+};
+
+impl Server {
+    /// Sends what was accepted, as long as it may be sent: at the stand, and only while nobody there
+    /// may not read it.
+    pub(super) fn flush(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        if self.drafts.is_empty() || !self.loaded || self.stand_group().is_none() {
+            return;
+        }
+        if !self.clear_stand(node, cx) {
+            return;
+        }
+        while let Some((number, draft)) = self.drafts.pop_front() {
+            if self.encrypt(node, &draft, cx).is_none() {
+                self.drafts.push_front((number, draft));
+                return;
+            }
+            timeline::remove_draft(&mut cx.fx.batch, number);
+        }
+    }
+
+    /// One batch: the ratchet, one's own log, one's own text, and the draft is gone.
+    fn encrypt(&mut self, node: &mut Node, draft: &Draft, cx: &mut Cx<'_>) -> Option<()> {
+        let stand = self.stand?;
+        let content = Content::Text { text: draft.text.clone() }.encode();
+        let mut header = self.next_header(node, draft.channel, PayloadType::Message, cx)?;
+        let seed = cx.chance.secret();
+        let signer = node.me().device_key.clone();
+        let group = self.groups.get_mut(&stand)?;
+        let sealed = group.encrypt(&signer, &draft.channel, &content, draft.message, &seed).ok()?;
+        header.payload = sealed.payload.encode();
+        if !self.save_group(&stand, cx) {
+            return None;
+        }
+        let envelope = self.write(node, header, Some(sealed.body), cx).ok()?;
+        let reading = Reading::Text { text: draft.text.clone() };
+        self.put_own(node, &envelope, draft.message, reading, cx);
+        let channel = self.channels.get_mut(&draft.channel)?;
+        channel.undelivered.insert(envelope.tip().number, draft.message);
+        let key = rows::undelivered_key(channel.number, envelope.tip().number);
+        cx.fx.batch.put(VIEW, key, draft.message.as_bytes().to_vec());
+        if node.links.peers().any(|peer| {
+            self.shares.get(&peer).is_some_and(|shared| shared.contains_key(&draft.channel))
+        }) {
+            self.note_sent(draft.channel, envelope.tip().number, cx);
+        }
+        Some(())
+    }
+
+    /// Notes that a message waits to be opened: in the batch that keeps it, so that none is forgotten.
+    pub(super) fn note_unopened(&mut self, node: &mut Node, envelope: &Verified, cx: &mut Cx<'_>) {
+        let header = envelope.header();
+        let Ok(payload) = MessagePayload::decode(&header.payload) else { return };
+        let (channel, tip, state) = (header.channel, envelope.tip(), payload.state);
+        self.unopened.entry(state).or_default().insert((channel, tip));
+        let row = cbor::encode(&UnopenedRow { channel, tip, state });
+        let key = self.unopened_row(node, channel, &tip, cx);
+        cx.fx.batch.put(VIEW, key, row);
+    }
+
+    fn unopened_row(
+        &self,
+        node: &mut Node,
+        channel: ChannelId,
+        tip: &Tip,
+        cx: &mut Cx<'_>,
+    ) -> bytes::Bytes {
+        let channel = node.numbers.channel(channel, &mut cx.fx.batch);
+        let device = node.numbers.device(tip.device, &mut cx.fx.batch);
+        rows::unopened_key(self.number, channel, device, tip)
+    }
+
+    /// The message, the rows of its state, and those of its place in the timeline.
+    pub(super) fn open_reads(
+        &self,
+        node: &Node,
+        channel: &ChannelId,
+        tip: &Tip,
+        loaded: &Loaded,
+    ) -> Reads {
+        let mut reads = Reads { entries: vec![(*channel, *tip)], ..Reads::default() };
+        let Some((envelope, payload)) = message(loaded, channel, tip) else { return reads };
+        reads.prefixes.extend(self.group_reads(&payload.state).prefixes);
+        let draft = self.entry(node, &envelope, payload.id, Reading::Waiting, false);
+        if let Some((place, entry)) = draft {
+            let put = timeline::put(&mut Batch::new(), &loaded.rows, &place, entry);
+            if let Ok(Step::Load(rows)) = put {
+                reads.rows.extend(rows);
+            }
+        }
+        reads
+    }
+
+    /// Opens a message in the state that it names. One batch: ratchet, text or the reason it has none.
+    pub(super) fn open(&mut self, node: &mut Node, channel: ChannelId, tip: Tip, cx: &mut Cx<'_>) {
+        let Some((envelope, payload)) = message(cx.loaded, &channel, &tip) else { return };
+        let of_state = self.unopened.get(&payload.state);
+        if !of_state.is_some_and(|of| of.contains(&(channel, tip))) {
+            return;
+        }
+        if envelope.body().is_none() {
+            self.ask_for_body(node, &envelope, cx);
+            self.put_entry(node, &envelope, payload.id, Reading::Waiting, true, cx);
+            return;
+        }
+        if !self.bring_group(&payload.state, cx.loaded) {
+            self.wait_for_state(node, &envelope, &payload, cx);
+            return;
+        }
+        let seed = cx.chance.secret();
+        let group = self.groups.get_mut(&payload.state).expect("it was just brought");
+        let opened = group.decrypt(&envelope, &seed);
+        if !self.save_group(&payload.state, cx) {
+            return;
+        }
+        self.done_opening(node, &envelope, payload.state, cx);
+        let post = opened.map_err(|error| reason(&error)).and_then(|opened| {
+            opened
+                .decode(|plain| decode_post(channel, payload.id, &plain.content))
+                .map_err(Reason::from)
+        });
+        let (reading, counts) = match post {
+            Err(reason) => (Reading::Unreadable { reason }, true),
+            Ok(opened) => {
+                let Content::Text { text } = opened.content().content.clone();
+                let authorized = authorize(&self.authority, opened);
+                (Reading::Text { text }, authorized.is_ok())
+            }
+        };
+        let text = match &reading {
+            Reading::Text { text } if counts => Some(text.as_str().to_owned()),
+            _ => None,
+        };
+        let first = self.put_entry(node, &envelope, payload.id, reading, counts, cx);
+        if let Some(text) = text.filter(|_| first) {
+            self.tell_message(&envelope, payload.id, text, cx);
+        }
+    }
+
+    fn done_opening(
+        &mut self,
+        node: &mut Node,
+        envelope: &Verified,
+        state: StateId,
+        cx: &mut Cx<'_>,
+    ) {
+        let (channel, tip) = (envelope.header().channel, envelope.tip());
+        if let Some(of) = self.unopened.get_mut(&state) {
+            of.remove(&(channel, tip));
+            if of.is_empty() {
+                self.unopened.remove(&state);
+            }
+        }
+        let key = self.unopened_row(node, channel, &tip, cx);
+        cx.fx.batch.delete(VIEW, key);
+    }
+
+    /// The state is not kept: it may come, or it lies before one's own time.
+    fn wait_for_state(
+        &mut self,
+        node: &mut Node,
+        envelope: &Verified,
+        payload: &MessagePayload,
+        cx: &mut Cx<'_>,
+    ) {
+        let reading = match self.never_reached(&payload.state) {
+            Some(reason) => {
+                self.done_opening(node, envelope, payload.state, cx);
+                Reading::Unreadable { reason }
+            }
+            None => {
+                if self.tree.path_to(&payload.state).is_some() {
+                    node.queue(Work::Reach(self.id, payload.state));
+                }
+                Reading::Waiting
+            }
+        };
+        self.put_entry(node, envelope, payload.id, reading, true, cx);
+    }
+
+    /// Why a state that is not kept will never be, if that is known.
+    fn never_reached(&self, state: &StateId) -> Option<Reason> {
+        let path = self.tree.path_to(&self.stand?)?;
+        let at = path.iter().position(|commit| commit.parent == *state)?;
+        let first_kept = path.iter().position(|commit| self.kept.contains_key(&commit.child))?;
+        let before_me = self.join.is_some() && at <= first_kept;
+        Some(if before_me { Reason::BeforeYouWereIn } else { Reason::KeysGone })
+    }
+
+    /// The entry of a message, and its place; `None` while channel or device have no number.
+    fn entry(
+        &self,
+        node: &Node,
+        envelope: &Verified,
+        message: MessageId,
+        reading: Reading,
+        counts: bool,
+    ) -> Option<(Place, Entry)> {
+        let header = envelope.header();
+        let place = Place {
+            channel: node.numbers.known_channel(&header.channel)?,
+            order: header.order,
+            device: node.numbers.known_device(&header.sender)?,
+            number: header.sequence,
+        };
+        let identity = self.authority.certified(&header.sender)?;
+        let entry = Entry {
+            envelope: envelope.id(),
+            message,
+            device: header.sender,
+            identity,
+            reading,
+            at: header.timestamp,
+            counts,
+            own: identity == node.me().identity(),
+            first: true,
+        };
+        Some((place, entry))
+    }
+
+    /// Keeps a message's entry; says whether its name is its own.
+    fn put_entry(
+        &self,
+        node: &Node,
+        envelope: &Verified,
+        id: MessageId,
+        reading: Reading,
+        counts: bool,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        let Some((place, entry)) = self.entry(node, envelope, id, reading, counts) else {
+            return false;
+        };
+        let put = timeline::put(&mut cx.fx.batch, &cx.loaded.rows, &place, entry);
+        matches!(put, Ok(Step::Done(entry)) if entry.first)
+    }
+
+    /// Keeps the entry of a message of one's own: place and name are new.
+    fn put_own(
+        &self,
+        node: &Node,
+        envelope: &Verified,
+        id: MessageId,
+        reading: Reading,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some((place, entry)) = self.entry(node, envelope, id, reading, true) else { return };
+        let name = timeline::name_key(place.channel, place.device, &id);
+        let none = Rows::from([
+            ((timeline::TIMELINE, timeline::row_key(&place)), None),
+            ((timeline::NAMES, name), None),
+        ]);
+        let put = timeline::put(&mut cx.fx.batch, &none, &place, entry);
+        debug_assert!(matches!(put, Ok(Step::Done(_))), "nothing stands at a new place");
+    }
+
+    fn tell_message(&self, envelope: &Verified, id: MessageId, text: String, cx: &mut Cx<'_>) {
+        let header = envelope.header();
+        let Some(author) = self.authority.certified(&header.sender) else { return };
+        let message = Message {
+            id,
+            channel: header.channel,
+            device: header.sender,
+            author,
+            name: self.matrix.name_of(&author),
+            text: Text::Known(text),
+            at: header.timestamp.min(cx.now),
+            state: MessageState::Delivered,
+        };
+        cx.tell(Event::Message { server: self.id, message });
+    }
+
+    /// Notes that a link took one's own messages of a channel up to a place.
+    pub(super) fn note_sent(&mut self, channel: ChannelId, number: u64, cx: &mut Cx<'_>) {
+        self.note_progress(channel, number, MessageState::Sent, cx);
+    }
+
+    /// Notes that another person's device holds one's own messages of a channel up to a place.
+    pub(super) fn note_delivered(&mut self, channel: ChannelId, number: u64, cx: &mut Cx<'_>) {
+        self.note_progress(channel, number, MessageState::Delivered, cx);
+    }
+
+    fn note_progress(
+        &mut self,
+        channel_id: ChannelId,
+        number: u64,
+        state: MessageState,
+        cx: &mut Cx<'_>,
+    ) {
+        let server = self.id;
+        let Some(channel) = self.channels.get_mut(&channel_id) else { return };
+        let before = channel.progress;
+        match state {
+            MessageState::Delivered => {
+                channel.progress.delivered = before.delivered.max(number);
+                channel.progress.sent = before.sent.max(number);
+            }
+            _ => channel.progress.sent = before.sent.max(number),
+        }
+        if channel.progress == before {
+            return;
+        }
+        let row = cbor::encode(&channel.progress);
+        cx.fx.batch.put(VIEW, rows::progress_key(channel.number), row);
+        let from = if state == MessageState::Delivered { before.delivered } else { before.sent };
+        let moved: Vec<_> = channel
+            .undelivered
+            .range(from + 1..)
+            .take_while(|(at, _)| **at <= number)
+            .map(|(at, id)| (*at, *id))
+            .collect();
+        for (at, id) in moved {
+            if state == MessageState::Delivered {
+                channel.undelivered.remove(&at);
+                cx.fx.batch.delete(VIEW, rows::undelivered_key(channel.number, at));
+            }
+            let event = Event::MessageState { server, channel: channel_id, id, state };
+            cx.fx.tells.push(super::input::Tell::Event(event));
+        }
+    }
+
+    /// Where one of one's own messages is.
+    pub(super) fn state_of(&self, channel: &ChannelId, number: u64) -> MessageState {
+        let progress = self.channels.get(channel).map(|channel| channel.progress);
+        match progress {
+            Some(progress) if progress.delivered >= number => MessageState::Delivered,
+            Some(progress) if progress.sent >= number => MessageState::Sent,
+            _ => MessageState::Queued,
+        }
+    }
+}
+
+/// A message as it is kept in the log.
+fn message(loaded: &Loaded, channel: &ChannelId, tip: &Tip) -> Option<(Verified, MessagePayload)> {
+    let entry = loaded.entry(channel, tip)?;
+    let envelope = Envelope::decode(&entry.bytes).and_then(Envelope::trust).ok()?;
+    let payload = MessagePayload::decode(&envelope.header().payload).ok()?;
+    Some((envelope, payload))
+}
+
+fn reason(error: &MlsError) -> Reason {
+    match error {
+        MlsError::TooOld | MlsError::Used => Reason::KeysGone,
+        MlsError::Commitment => Reason::Commitment,
+        MlsError::WrongSender => Reason::OtherSender,
+        _ => Reason::Malformed,
+    }
+}

@@ -1,0 +1,158 @@
+//! Who acts in these tests, and what they write.
+
+use super::super::{
+    Built, Change, CommitPayload, Encrypted, Group, KeyPackageMade, Merged, MlsError, PackageUse,
+    Parents, Plaintext, Settings, join, key_package,
+};
+use crate::{
+    base::{ChannelId, DeviceId, MessageId, Secret, Timestamp},
+    state::{
+        authority::{Authorized, CommitFacts},
+        envelope::{Header, Opened, Origin, PayloadType, VERSION, Verified},
+        identity::{DeviceCertificate, KeyPair, VerifiedCertificate},
+    },
+};
+
+pub(super) const SETTINGS: Settings =
+    Settings { generation: 0, window_hours: 72, window_states: 16 };
+pub(super) const CHANNEL: ChannelId = ChannelId::new([7; 32]);
+pub(super) const NO_PARENTS: Parents<'static> = Parents { parents: &[], control: None };
+
+pub(super) fn seed(byte: u8) -> Secret<32> {
+    Secret::new([byte; 32])
+}
+
+/// Somebody with one device.
+pub(super) struct Person {
+    number: u8,
+    pub(super) keys: KeyPair,
+    pub(super) certificate: VerifiedCertificate,
+}
+
+impl Person {
+    pub(super) fn new(number: u8) -> Self {
+        let identity = KeyPair::from_secret(seed(100 + number));
+        let keys = KeyPair::from_secret(seed(number));
+        let device = DeviceId::new(*keys.public());
+        let certificate = DeviceCertificate::issue(&identity, device, Timestamp::from_micros(1));
+        Self { number, keys, certificate }
+    }
+
+    pub(super) fn device(&self) -> DeviceId {
+        self.certificate.device()
+    }
+
+    /// A seed that nobody else draws.
+    fn seed(&self, number: u8) -> Secret<32> {
+        let mut bytes = [number; 32];
+        bytes[0] = self.number;
+        Secret::new(bytes)
+    }
+
+    pub(super) fn found(&self) -> Group {
+        Group::create(&self.keys, &self.certificate, b"a group", SETTINGS, &seed(1)).unwrap()
+    }
+
+    pub(super) fn package(&self, number: u8) -> KeyPackageMade {
+        key_package(&self.keys, &self.certificate, PackageUse::Once, &self.seed(number)).unwrap()
+    }
+
+    pub(super) fn envelope(
+        &self,
+        payload_type: PayloadType,
+        payload: Vec<u8>,
+        body: Option<Vec<u8>>,
+    ) -> Verified {
+        let timestamp = Timestamp::from_micros(1);
+        let header = Header {
+            version: VERSION,
+            channel: CHANNEL,
+            sender: self.device(),
+            sequence: 1,
+            previous: None,
+            parents: Vec::new(),
+            control: None,
+            timestamp,
+            order: timestamp.micros(),
+            payload_type,
+            payload,
+            body: None,
+        };
+        Verified::sign(header, body.map(Into::into), &self.keys).unwrap()
+    }
+
+    /// Builds a commit and merges it, as if the gate had let it through.
+    pub(super) fn commit(&self, group: &Group, change: &Change, number: u8) -> Sent {
+        let built = group.build(&self.keys, change, NO_PARENTS, &self.seed(number)).unwrap();
+        let Merged { group, payload, body } = self.merge(built);
+        let envelope = self.envelope(PayloadType::Commit, payload.encode(), Some(body.encode()));
+        Sent { group, payload, envelope, welcome: body.welcome }
+    }
+
+    pub(super) fn merge(&self, built: Built) -> Merged {
+        let facts = built.facts().clone();
+        built.merge(Authorized::in_test(self.origin(), facts)).unwrap()
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin::of(self.envelope(PayloadType::Vote, Vec::new(), None).header())
+    }
+
+    pub(super) fn write(&self, group: &mut Group, content: &[u8], number: u8) -> Verified {
+        let id = MessageId::new([number; 16]);
+        let Encrypted { payload, body, .. } =
+            group.encrypt(&self.keys, &CHANNEL, content, id, &self.seed(number)).unwrap();
+        self.envelope(PayloadType::Message, payload.encode(), Some(body.to_vec()))
+    }
+}
+
+/// A commit merged by its author, and what the others get of it.
+pub(super) struct Sent {
+    pub(super) group: Group,
+    pub(super) payload: CommitPayload,
+    pub(super) envelope: Verified,
+    pub(super) welcome: Option<Vec<u8>>,
+}
+
+pub(super) fn adding(packages: &[&KeyPackageMade]) -> Change {
+    let adds = packages.iter().map(|made| made.package.clone()).collect();
+    Change { adds, removes: Vec::new() }
+}
+
+pub(super) fn removing(people: &[&Person]) -> Change {
+    Change { adds: Vec::new(), removes: people.iter().map(|person| person.device()).collect() }
+}
+
+/// Lets a staged commit through and merges it.
+pub(super) fn follow(group: &Group, envelope: &Verified) -> Result<Group, MlsError> {
+    let (opened, staged) = group.stage(envelope, &seed(50))?;
+    staged.merge(allowed(opened))
+}
+
+pub(super) fn allowed(opened: Opened<CommitFacts>) -> Authorized<CommitFacts> {
+    let (origin, facts) = opened.into_parts();
+    Authorized::in_test(origin, facts)
+}
+
+pub(super) fn enter(sent: &Sent, made: &KeyPackageMade) -> Group {
+    let welcome = sent.welcome.as_deref().unwrap();
+    let tree = sent.group.tree().unwrap();
+    let joined = join(welcome, &tree, &made.private, &seed(51)).unwrap();
+    assert_eq!(joined.state_id(), sent.payload.child);
+    joined.enter()
+}
+
+pub(super) fn read(group: &mut Group, envelope: &Verified) -> Result<Plaintext, MlsError> {
+    group.decrypt(envelope, &seed(52)).map(|opened| opened.into_parts().1)
+}
+
+/// A group of as many people, each with its own view of one state.
+pub(super) fn group_of(number: u8) -> (Vec<Person>, Vec<Group>) {
+    let people: Vec<_> = (1..=number).map(Person::new).collect();
+    let packages: Vec<_> = people[1..].iter().map(|person| person.package(9)).collect();
+    let founded = people[0].found();
+    let sent = people[0].commit(&founded, &adding(&packages.iter().collect::<Vec<_>>()), 2);
+    let others: Vec<_> = packages.iter().map(|made| enter(&sent, made)).collect();
+    let groups = std::iter::once(sent.group).chain(others).collect();
+    (people, groups)
+}

@@ -1,0 +1,107 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Commit, CommitTree, Root, Verdict, roster::Roster};
+use crate::base::{DeviceId, EnvelopeId, IdentityId, StateId};
+
+impl CommitTree {
+    /// The root of this envelope.
+    pub fn root(&self, envelope: &EnvelopeId) -> Option<&Root> {
+        self.roots.get(envelope)
+    }
+
+    /// The commit of this envelope.
+    pub fn commit_of(&self, envelope: &EnvelopeId) -> Option<&Commit> {
+        self.places.get(envelope).map(|place| self.commit(*place))
+    }
+
+    /// All commits on a state, by envelope, those that are passed over included.
+    pub fn commits_on(&self, parent: &StateId) -> Vec<&Commit> {
+        let places = self.commits_on.get(parent).into_iter().flatten();
+        let mut commits: Vec<&Commit> = places.map(|place| self.commit(*place)).collect();
+        commits.sort_by_key(|commit| commit.envelope);
+        commits
+    }
+
+    /// The states that commits on this one say they make, those that are passed over included.
+    pub fn children(&self, state: &StateId) -> BTreeSet<StateId> {
+        self.commits_on(state).into_iter().map(|commit| commit.child).collect()
+    }
+
+    /// The state above on [`Self::path_to`]; `None` for a root's state and for what is below no root.
+    pub fn parent(&self, state: &StateId) -> Option<StateId> {
+        self.path_to(state)?.last().map(|commit| commit.parent)
+    }
+
+    /// The commits from a root to this state, in order; `None` if it is below no root. Where several
+    /// claim a state the path goes by the one known to be valid, else by one that is not refused, the
+    /// lowest envelope first.
+    pub fn path_to(&self, state: &StateId) -> Option<Vec<&Commit>> {
+        self.lineage(state).map(|(_, commits)| commits)
+    }
+
+    /// The leaves of a state and whose they are, from the headers on its path alone; `None` if it is
+    /// below no root.
+    pub fn roster(&self, state: &StateId) -> Option<BTreeMap<DeviceId, IdentityId>> {
+        let (root, commits) = self.lineage(state)?;
+        let mut roster = Roster::of(root);
+        for commit in commits {
+            roster.apply(commit);
+        }
+        Some(roster.leaves().clone())
+    }
+
+    /// The references of the key packages used on the path to a state.
+    pub fn used_packages(&self, state: &StateId) -> BTreeSet<[u8; 32]> {
+        let path = self.path_to(state).unwrap_or_default();
+        path.into_iter().flat_map(|commit| &commit.adds).map(|add| add.package).collect()
+    }
+
+    /// Searches upwards, each state once, remembering through which commit it came.
+    fn lineage(&self, state: &StateId) -> Option<(&Root, Vec<&Commit>)> {
+        let mut below: BTreeMap<StateId, Option<usize>> = BTreeMap::new();
+        let mut open = vec![(*state, None)];
+        while let Some((at, through)) = open.pop() {
+            if below.contains_key(&at) {
+                continue;
+            }
+            below.insert(at, through);
+            if let Some(root) = self.root_at(&at) {
+                return Some((root, self.follow_down(&below, at)));
+            }
+            let makers = self.makers(&at);
+            open.extend(makers.into_iter().map(|place| (self.commit(place).parent, Some(place))));
+        }
+        None
+    }
+
+    fn root_at(&self, state: &StateId) -> Option<&Root> {
+        self.claims.get(state)?.iter().find_map(|claim| self.roots.get(claim))
+    }
+
+    /// The commits that claim a state, the most credible last.
+    fn makers(&self, state: &StateId) -> Vec<usize> {
+        let claims = self.claims.get(state).into_iter().flatten();
+        let mut places: Vec<usize> =
+            claims.filter_map(|claim| self.places.get(claim)).copied().collect();
+        if places.len() > 1 {
+            places.reverse();
+            places.sort_by_key(|place| self.credibility(*place));
+        }
+        places
+    }
+
+    fn credibility(&self, place: usize) -> u8 {
+        match self.verdicts.get(&self.commit(place).envelope) {
+            Some(Verdict::Valid) => 2,
+            _ => u8::from(!self.refused(place)),
+        }
+    }
+
+    fn follow_down(&self, below: &BTreeMap<StateId, Option<usize>>, from: StateId) -> Vec<&Commit> {
+        let next = |state: &StateId| below.get(state).copied().flatten();
+        let first = next(&from);
+        std::iter::successors(first, |place| next(&self.commit(*place).child))
+            .map(|place| self.commit(place))
+            .collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! The commit tree: which of a group's MLS states everybody stands on, decided from headers alone.
+//!
+//! Commits and votes are grow-only sets. From them, and from what authority says ([`View`]), every
+//! device computes the same walk from the root to the *head* ([`CommitTree::choose`]), and the *stand*,
+//! where it encrypts until it can reach the head ([`CommitTree::stand`]). The order in which facts
+//! arrive decides nothing. Nothing here knows MLS, bytes, clocks or storage.
+
+mod choice;
+mod facts;
+mod lineage;
+mod roster;
+mod support;
+mod vote;
+mod window;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use choice::Choice;
+pub use facts::{Addition, Commit, Root, View, Vote};
+pub use window::{Kept, Window};
+
+use crate::base::{DeviceId, EnvelopeId, IdentityId, StateId};
+
+/// All roots, commits and votes of one group, and the verdicts about commits known here.
+///
+/// Facts are keyed by their envelope; a fact that is added twice is one. A commit or vote whose state
+/// nobody has claimed yet is kept and takes its place when the claim arrives.
+#[derive(Debug, Clone, Default)]
+pub struct CommitTree {
+    roots: BTreeMap<EnvelopeId, Root>,
+    nodes: Vec<Node>,
+    places: BTreeMap<EnvelopeId, usize>,
+    votes: BTreeMap<EnvelopeId, Vote>,
+    /// Who made each state, by their own word: roots and commits. Of several at most one is true.
+    claims: BTreeMap<StateId, BTreeSet<EnvelopeId>>,
+    commits_on: BTreeMap<StateId, Vec<usize>>,
+    votes_for: BTreeMap<StateId, BTreeSet<EnvelopeId>>,
+    by_device: BTreeMap<(DeviceId, StateId), usize>,
+    verdicts: BTreeMap<EnvelopeId, Verdict>,
+    /// A small number for each identity that wrote something, so that sets of them are bits.
+    people: BTreeMap<IdentityId, usize>,
+}
+
+#[derive(Debug, Clone)]
+struct Node {
+    commit: Commit,
+    person: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Valid,
+    Invalid,
+}
+
+impl CommitTree {
+    /// An empty tree.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a root. Returns whether it is new.
+    pub fn add_root(&mut self, root: Root) -> bool {
+        if self.roots.contains_key(&root.envelope) {
+            return false;
+        }
+        self.claims.entry(root.state).or_default().insert(root.envelope);
+        self.roots.insert(root.envelope, root);
+        true
+    }
+
+    /// Adds a commit. Returns whether it is new.
+    pub fn add_commit(&mut self, commit: Commit) -> bool {
+        if self.places.contains_key(&commit.envelope) {
+            return false;
+        }
+        let place = self.nodes.len();
+        self.places.insert(commit.envelope, place);
+        self.claims.entry(commit.child).or_default().insert(commit.envelope);
+        self.commits_on.entry(commit.parent).or_default().push(place);
+        *self.by_device.entry((commit.device, commit.parent)).or_default() += 1;
+        let person = self.number(commit.identity);
+        self.nodes.push(Node { commit, person });
+        true
+    }
+
+    /// Adds a vote. Returns whether it is new.
+    pub fn add_vote(&mut self, vote: Vote) -> bool {
+        if self.votes.contains_key(&vote.envelope) {
+            return false;
+        }
+        self.number(vote.identity);
+        self.votes_for.entry(vote.state).or_default().insert(vote.envelope);
+        self.votes.insert(vote.envelope, vote);
+        true
+    }
+
+    /// Notes that a commit was processed on its parent and made the child it names. Whatever else claims
+    /// that state is false from then on. May be said before the commit is added; the last word holds.
+    pub fn mark_valid(&mut self, commit: EnvelopeId) {
+        self.verdicts.insert(commit, Verdict::Valid);
+    }
+
+    /// Notes that a commit is invalid: it is passed over, with all below it, and supports what is above
+    /// it as before. May be said before the commit is added; the last word holds.
+    pub fn mark_invalid(&mut self, commit: EnvelopeId) {
+        self.verdicts.insert(commit, Verdict::Invalid);
+    }
+
+    /// Whether a commit is void by its header and its own log: it removes and adds the same device, or
+    /// its log, followed back from it, already holds a commit of that device on the same parent. (On two
+    /// branches of a forked log neither is before the other.) `false` if the commit is not known.
+    pub fn is_void(&self, commit: &EnvelopeId) -> bool {
+        self.places.get(commit).is_some_and(|place| self.void(*place))
+    }
+
+    fn number(&mut self, identity: IdentityId) -> usize {
+        let next = self.people.len();
+        *self.people.entry(identity).or_insert(next)
+    }
+
+    fn commit(&self, place: usize) -> &Commit {
+        &self.nodes[place].commit
+    }
+
+    fn void(&self, place: usize) -> bool {
+        let commit = self.commit(place);
+        commit.adds.iter().any(|add| commit.removes.contains(&add.device)) || self.repeats(commit)
+    }
+
+    /// The log is followed only where another commit of that device on that parent is known at all, and
+    /// at most as far as there are commits.
+    fn repeats(&self, commit: &Commit) -> bool {
+        if self.by_device.get(&(commit.device, commit.parent)).is_none_or(|count| *count < 2) {
+            return false;
+        }
+        let earlier = |before: &Commit| self.places.get(&before.own_previous?).copied();
+        let log = std::iter::successors(earlier(commit), |place| earlier(self.commit(*place)));
+        log.take(self.nodes.len()).map(|place| self.commit(place)).any(|before| {
+            before.envelope != commit.envelope
+                && before.device == commit.device
+                && before.parent == commit.parent
+        })
+    }
+
+    /// Whether it is known here that the commit cannot be on the path.
+    fn refused(&self, place: usize) -> bool {
+        let commit = self.commit(place);
+        match self.verdicts.get(&commit.envelope) {
+            Some(Verdict::Invalid) => true,
+            Some(Verdict::Valid) => self.void(place),
+            None => self.void(place) || self.proven_by_another(commit),
+        }
+    }
+
+    fn proven_by_another(&self, commit: &Commit) -> bool {
+        let claims = &self.claims[&commit.child];
+        claims.len() > 1
+            && claims.iter().any(|claim| self.verdicts.get(claim) == Some(&Verdict::Valid))
+    }
+
+    /// Whether what `envelope` says about `state` is said of the state that `claim` made. Where several
+    /// claim the state, those in the envelope's past are meant: so a claim that comes later cannot borrow
+    /// the weight of those who stood there before.
+    fn means(
+        &self,
+        view: &dyn View,
+        envelope: &EnvelopeId,
+        state: &StateId,
+        claim: &EnvelopeId,
+    ) -> bool {
+        let claims = &self.claims[state];
+        claims.len() == 1
+            || view.knows(envelope, claim)
+            || !claims.iter().any(|other| view.knows(envelope, other))
+    }
+
+    /// The commits on the state that `claim` made, refused ones included.
+    fn below<'a>(
+        &'a self,
+        view: &'a dyn View,
+        state: StateId,
+        claim: EnvelopeId,
+    ) -> impl Iterator<Item = usize> + 'a {
+        self.commits_on
+            .get(&state)
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(move |place| self.means(view, &self.commit(*place).envelope, &state, &claim))
+    }
+}

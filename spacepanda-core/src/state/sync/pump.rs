@@ -1,0 +1,74 @@
+//! What is due to one peer, gathered until all that was queued has been taken.
+
+use super::{
+    FrontierSync,
+    frame::{ChannelDigest, DIGESTS_PER_FRAME, Frame, List, TIPS_PER_FRAME},
+};
+use crate::base::{ChannelId, Frontier, PeerId, Tip};
+
+impl FrontierSync {
+    /// Sends what is due to one peer. All that was queued before has been taken by the driver.
+    pub(super) fn pump(&mut self, peer: PeerId) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.inbox = 0;
+        let bytes = std::mem::take(&mut state.to_ack);
+        let due = std::mem::take(&mut state.due);
+        if bytes > 0 {
+            self.send(peer, None, &Frame::Ack { bytes });
+        }
+        let channels: Vec<ChannelId> = due.into_iter().map(|(_, channel)| channel).collect();
+        self.send_digests(peer, &channels);
+        for channel in channels {
+            self.send_frontier(peer, channel);
+            self.send_news(peer, channel);
+        }
+        self.pump_bodies(peer);
+        self.pump_pages(peer);
+    }
+
+    fn send_digests(&mut self, peer: PeerId, channels: &[ChannelId]) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let mut digests = Vec::new();
+        for channel in channels {
+            let Some(known) = self.channels.get(channel) else { continue };
+            let Some(exchange) = state.shared(channel) else { continue };
+            let Some(scope) = &exchange.scope else { continue };
+            if !std::mem::take(&mut exchange.round.digest_due) {
+                continue;
+            }
+            let digest = scope.digest(&known.frontier);
+            exchange.round.base = Some(digest);
+            digests.push(ChannelDigest { channel: *channel, round: exchange.number, digest });
+        }
+        for page in digests.chunks(DIGESTS_PER_FRAME) {
+            self.send(peer, None, &Frame::Digests { digests: List(page.to_vec()) });
+        }
+        for digest in digests {
+            self.compare(peer, digest.channel);
+        }
+    }
+
+    fn send_frontier(&mut self, peer: PeerId, channel: ChannelId) {
+        let Some(known) = self.channels.get(&channel) else { return };
+        let Some(exchange) = self.peers.get_mut(&peer).and_then(|p| p.shared(&channel)) else {
+            return;
+        };
+        let Some(scope) = &exchange.scope else { return };
+        if !std::mem::take(&mut exchange.round.frontier_due) {
+            return;
+        }
+        let tips: Vec<Tip> = scope.shown(&known.frontier).collect();
+        let number = exchange.number;
+        exchange.round.frontier_sent = true;
+        exchange.round.told = true;
+        exchange.round.moved = false;
+        exchange.round.news.tips = Frontier::new();
+        let pages = tips.len().div_ceil(TIPS_PER_FRAME).max(1);
+        for page in 0..pages {
+            let part = tips.iter().skip(page * TIPS_PER_FRAME).take(TIPS_PER_FRAME);
+            let tips = List(part.copied().collect());
+            let more = page + 1 < pages;
+            self.send(peer, Some(channel), &Frame::Frontier { channel, round: number, tips, more });
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Two or three devices in a simulated world, single bodies, and hostile frames.
+
+mod bodies;
+mod hostile;
+mod stories;
+mod world;
