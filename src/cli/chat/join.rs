@@ -1,0 +1,99 @@
+//! `/join`: waits for a join as long as a person would, while it goes on by itself.
+
+use std::time::Duration;
+
+use spacepanda::{AppError, ChannelId, Event, Events, JoinStep, Missed, Node, ServerId};
+use tokio::time::{Instant, timeout_at};
+
+/// After how long a join is answered in any case.
+const PATIENCE: Duration = Duration::from_secs(55);
+/// After how long a join that makes no step is answered.
+const STANDSTILL: Duration = Duration::from_secs(15);
+
+/// A join that has begun.
+pub(super) struct Joining {
+    events: Events,
+    pub(super) server: ServerId,
+}
+
+impl Joining {
+    /// Begins a join.
+    ///
+    /// # Errors
+    /// As [`Node::join_server`].
+    pub(super) async fn begin(node: &Node, link: &str) -> Result<Self, AppError> {
+        let events = node.events();
+        Ok(Self { events, server: node.join_server(link).await? })
+    }
+
+    /// Waits until the join is complete, and returns the server's first channel.
+    ///
+    /// # Errors
+    /// Why it was refused; `join.waiting` (retryable) if it takes longer than people wait.
+    pub(super) async fn complete(mut self, node: &Node) -> Result<ChannelId, AppError> {
+        let begun = Instant::now();
+        let (mut step, mut until) = (JoinStep::Dialling, begun + STANDSTILL);
+        if let Some(channel) = self.channel(node).await? {
+            return Ok(channel);
+        }
+        loop {
+            let Ok(event) = timeout_at(until, self.events.next()).await else {
+                return Err(waiting(step));
+            };
+            match event {
+                Some(Ok(Event::Joined { server, channel })) if server == self.server => {
+                    return Ok(channel);
+                }
+                Some(Ok(Event::JoinFailed { server, code, message })) if server == self.server => {
+                    return Err(AppError::new(code, message));
+                }
+                Some(Ok(Event::JoinProgress { server, step: next }))
+                    if server == self.server && next != step =>
+                {
+                    step = next;
+                    until = (Instant::now() + STANDSTILL).min(begun + PATIENCE);
+                }
+                Some(Ok(_)) => {}
+                Some(Err(Missed(_))) => {
+                    if let Some(channel) = self.channel(node).await? {
+                        return Ok(channel);
+                    }
+                }
+                // The node has ended; a call says why.
+                None => return node.servers().await.and(Err(waiting(step))),
+            }
+        }
+    }
+
+    /// The server's first channel, if the join is complete.
+    async fn channel(&self, node: &Node) -> Result<Option<ChannelId>, AppError> {
+        let servers = node.servers().await?;
+        let joined = servers.iter().find(|server| server.server == self.server && server.joined);
+        Ok(joined.and_then(|server| server.channels.first()).map(|channel| channel.channel))
+    }
+}
+
+fn waiting(step: JoinStep) -> AppError {
+    AppError::retryable(
+        "join.waiting",
+        format!(
+            "You are not in yet: the join is at the step `{}` and waits for {}. It goes on by itself, \
+             after a restart too, and you are told when it is complete. Ask whoever invited you to be \
+             online.",
+            step.name(),
+            step.waiting_for()
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_join_that_waits_says_for_what() {
+        let error = waiting(JoinStep::Dialling);
+        assert_eq!((error.code(), error.is_retryable()), ("join.waiting", true));
+        assert!(error.to_string().contains("a member to be reachable"), "{error}");
+    }
+}

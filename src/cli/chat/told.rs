@@ -1,0 +1,218 @@
+//! What happens beside the replies, as JSON writes it.
+
+use serde::Serialize;
+use spacepanda::{AppError, ChannelId, DeviceId, Event, IdentityId, Message, MessageId, ServerId};
+
+use super::{
+    folder::Place,
+    reply::{Id, split},
+};
+
+/// An event, with its keys in their order.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Told {
+    /// The node is open and answers.
+    Ready {
+        identity: Id<IdentityId>,
+        device: Id<DeviceId>,
+        server: Option<Id<ServerId>>,
+        channel: Option<Id<ChannelId>>,
+    },
+    /// Something to know.
+    Notice {
+        code: &'static str,
+        message: String,
+    },
+    /// The node did not open, or ended by itself.
+    Failed {
+        code: &'static str,
+        message: String,
+        retryable: bool,
+    },
+    /// So many events were dropped: ask anew.
+    Missed {
+        count: u64,
+    },
+    Message {
+        server: Id<ServerId>,
+        channel: Id<ChannelId>,
+        id: Id<MessageId>,
+        author: Id<IdentityId>,
+        name: String,
+        text: Option<String>,
+        /// Milliseconds since 1970.
+        at: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        #[serde(skip)]
+        message: Message,
+    },
+    MessageState {
+        server: Id<ServerId>,
+        channel: Id<ChannelId>,
+        id: Id<MessageId>,
+        state: &'static str,
+    },
+    MemberJoined {
+        server: Id<ServerId>,
+        identity: Id<IdentityId>,
+        name: String,
+    },
+    MemberRemoved {
+        server: Id<ServerId>,
+        identity: Id<IdentityId>,
+        name: String,
+    },
+    ChannelCreated {
+        server: Id<ServerId>,
+        channel: Id<ChannelId>,
+        name: String,
+    },
+    PeerConnected {
+        device: Id<DeviceId>,
+        identity: Id<IdentityId>,
+    },
+    PeerDisconnected {
+        device: Id<DeviceId>,
+        identity: Id<IdentityId>,
+    },
+    JoinProgress {
+        step: &'static str,
+        waiting_for: &'static str,
+        server: Id<ServerId>,
+    },
+    Joined {
+        server: Id<ServerId>,
+        channel: Id<ChannelId>,
+    },
+    JoinFailed {
+        code: &'static str,
+        message: String,
+        server: Id<ServerId>,
+    },
+    CaughtUp {
+        server: Id<ServerId>,
+        device: Id<DeviceId>,
+    },
+}
+
+impl Told {
+    /// Why the node is not there, or no longer.
+    pub(super) fn failed(error: &AppError) -> Self {
+        Self::Failed {
+            code: error.code(),
+            message: error.to_string(),
+            retryable: error.is_retryable(),
+        }
+    }
+
+    /// The node is open, and messages go there.
+    pub(super) fn ready(identity: IdentityId, device: DeviceId, place: Option<Place>) -> Self {
+        Self::Ready {
+            identity: Id(identity),
+            device: Id(device),
+            server: place.map(|place| Id(place.server)),
+            channel: place.map(|place| Id(place.channel)),
+        }
+    }
+
+    /// What a node told; `None` for what this program is too old to know.
+    pub(super) fn event(event: Event) -> Option<Self> {
+        Some(match event {
+            Event::Message { server, message } => {
+                let (text, reason) = split(&message.text);
+                Self::Message {
+                    server: Id(server),
+                    channel: Id(message.channel),
+                    id: Id(message.id),
+                    author: Id(message.author),
+                    name: message.name.clone(),
+                    text,
+                    at: message.at.millis(),
+                    reason,
+                    message,
+                }
+            }
+            Event::MessageState { server, channel, id, state } => Self::MessageState {
+                server: Id(server),
+                channel: Id(channel),
+                id: Id(id),
+                state: state.name(),
+            },
+            Event::MemberJoined { server, identity, name } => {
+                Self::MemberJoined { server: Id(server), identity: Id(identity), name }
+            }
+            Event::MemberRemoved { server, identity, name } => {
+                Self::MemberRemoved { server: Id(server), identity: Id(identity), name }
+            }
+            Event::ChannelCreated { server, channel, name } => {
+                Self::ChannelCreated { server: Id(server), channel: Id(channel), name }
+            }
+            Event::PeerConnected { device, identity } => {
+                Self::PeerConnected { device: Id(device), identity: Id(identity) }
+            }
+            Event::PeerDisconnected { device, identity } => {
+                Self::PeerDisconnected { device: Id(device), identity: Id(identity) }
+            }
+            Event::JoinProgress { server, step } => Self::JoinProgress {
+                step: step.name(),
+                waiting_for: step.waiting_for(),
+                server: Id(server),
+            },
+            Event::Joined { server, channel } => {
+                Self::Joined { server: Id(server), channel: Id(channel) }
+            }
+            Event::JoinFailed { server, code, message } => {
+                Self::JoinFailed { code, message, server: Id(server) }
+            }
+            Event::CaughtUp { server, device } => {
+                Self::CaughtUp { server: Id(server), device: Id(device) }
+            }
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use spacepanda::{JoinStep, MessageState, Text, Timestamp};
+
+    use super::*;
+
+    fn json(event: Event) -> String {
+        serde_json::to_string(&Told::event(event).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_event_names_itself_and_then_its_keys_in_order() {
+        let message = Message {
+            id: MessageId::new([1; 16]),
+            channel: ChannelId::new([2; 32]),
+            device: DeviceId::new([3; 32]),
+            author: IdentityId::new([4; 32]),
+            name: "Bob".to_owned(),
+            text: Text::Known("Hi".to_owned()),
+            at: Timestamp::from_micros(5_000),
+            state: MessageState::Delivered,
+        };
+        let server = ServerId::new([5; 32]);
+        let (id, channel) = ("01".repeat(16), "02".repeat(32));
+        let (author, of) = ("04".repeat(32), "05".repeat(32));
+        assert_eq!(
+            json(Event::Message { server, message }),
+            format!(
+                "{{\"event\":\"message\",\"server\":\"{of}\",\"channel\":\"{channel}\",\"id\":\"{id}\",\
+                 \"author\":\"{author}\",\"name\":\"Bob\",\"text\":\"Hi\",\"at\":5}}"
+            )
+        );
+        assert_eq!(
+            json(Event::JoinProgress { server, step: JoinStep::Adding }),
+            format!(
+                "{{\"event\":\"join_progress\",\"step\":\"adding\",\"waiting_for\":\"a member to add \
+                 this device to the group\",\"server\":\"{of}\"}}"
+            )
+        );
+    }
+}
