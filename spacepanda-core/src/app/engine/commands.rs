@@ -220,7 +220,8 @@ impl Server {
         });
         self.write_control(node, PayloadType::Authority, operation.encode(), cx)
             .ok_or_else(not_written)?;
-        let others = self.matrix.member_devices().filter(|device| *device != node.device());
+        let others =
+            self.matrix.devices().keys().copied().filter(|device| *device != node.device());
         let addresses = [node.links.addresses.clone()]
             .into_iter()
             .chain(others.filter_map(|device| node.links.addresses_of(&device)))

@@ -379,8 +379,11 @@ impl Machine {
     /// Dials every member's device one has no link with, when its pause is over.
     pub(super) fn dial_members(&mut self, cx: &mut Cx<'_>) {
         let me = self.node.device();
-        let devices: std::collections::BTreeSet<_> =
-            self.servers.values().flat_map(|server| server.matrix.member_devices()).collect();
+        let devices: std::collections::BTreeSet<_> = self
+            .servers
+            .values()
+            .flat_map(|server| server.matrix.devices().keys().copied())
+            .collect();
         self.node.links.redials.retain(|device, _| devices.contains(device));
         for device in devices {
             let links = &mut self.node.links;

@@ -12,7 +12,7 @@ use crate::{
     base::{DeviceId, EnvelopeId, Frontier, IdentityId, Secret, Timestamp, Tip},
     state::{
         authority::{JoinRequest, Role},
-        envelope::{Dag, Index, Origin},
+        envelope::{Dag, Origin},
     },
 };
 
@@ -109,7 +109,8 @@ impl Authority {
     pub fn is_admitted_by(&self, request: &JoinRequest) -> bool {
         let admissions = self.admits_of(&request.certificate.identity);
         admissions.iter().any(|id| {
-            matches!(self.operation(id), Some(Operation::Admit(granted)) if **granted == *request)
+            let operation = self.op(id).and_then(Op::operation);
+            matches!(operation, Some(Operation::Admit(granted)) if **granted == *request)
         })
     }
 
@@ -145,28 +146,12 @@ impl Authority {
     }
 
     /// Whether an envelope of the control channel supports a state of the group: not, if a counting
-    /// removal of its author does not have it in its past, unless the author was let in again by
-    /// something in the envelope's past that has the removal in its own.
+    /// removal of its author outran it.
     pub fn supports(&self, envelope: &EnvelopeId) -> bool {
         let dag = &self.log.dag;
         let Some(index) = dag.index(envelope) else { return false };
-        let Some(author) = self.certified(&dag.device(index)) else { return false };
-        let matrix = self.now();
-        let removals = matrix.removals().get(&author).into_iter().flatten();
-        removals.filter_map(|id| dag.index(id)).all(|removal| {
-            removal == index
-                || dag.is_before(index, removal)
-                || self.is_let_in_again(&author, removal, index)
-        })
-    }
-
-    fn is_let_in_again(&self, identity: &IdentityId, removal: Index, before: Index) -> bool {
-        let dag = &self.log.dag;
-        let admissions = self.admissions_of(identity);
-        admissions
-            .iter()
-            .filter_map(|id| dag.index(id))
-            .any(|admission| dag.is_before(admission, before) && dag.is_before(removal, admission))
+        let author = self.certified(&dag.device(index));
+        author.is_some_and(|author| !self.is_outrun(&author, envelope))
     }
 
     /// Whether content counts as known now: entitled by its own past, and cut off by no removal.
@@ -211,10 +196,6 @@ impl Authority {
     fn op(&self, id: &EnvelopeId) -> Option<&Op> {
         self.log.ops.get(&self.log.dag.index(id)?)
     }
-
-    fn operation(&self, id: &EnvelopeId) -> Option<&Operation> {
-        self.op(id)?.operation()
-    }
 }
 
 impl PermissionMatrix {
@@ -235,10 +216,5 @@ impl PermissionMatrix {
         let mut people: Vec<_> = self.seniority.iter().collect();
         people.sort_unstable_by_key(|(_, seniority)| **seniority);
         people.into_iter().zip(0..).map(|((identity, _), place)| (*identity, place)).collect()
-    }
-
-    /// Every member's devices.
-    pub fn member_devices(&self) -> impl Iterator<Item = DeviceId> + '_ {
-        self.members.values().flat_map(|member| member.devices.keys().copied())
     }
 }

@@ -146,6 +146,11 @@ impl PermissionMatrix {
         self.devices.get(device).copied()
     }
 
+    /// Every device of a member that counts: who belongs into a group, where they may view it.
+    pub fn devices(&self) -> &BTreeMap<DeviceId, IdentityId> {
+        &self.devices
+    }
+
     /// How senior somebody is, member or not.
     pub fn seniority(&self, identity: &IdentityId) -> Seniority {
         self.seniority.get(identity).copied().unwrap_or(Seniority::Stranger(*identity))

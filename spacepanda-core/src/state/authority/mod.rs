@@ -42,5 +42,6 @@ pub use matrix::{Because, ChannelPolicy, Explanation, Invite, Member, Permission
 pub use name::{Name, NameError};
 pub use operation::{ControlOp, IssueInvite, Operation, OperationError, Role};
 pub use policy::CommitFault;
+pub use query::Judged;
 pub use resolver::{Authority, Missing, Recount};
 pub use standing::{Seniority, Standing};

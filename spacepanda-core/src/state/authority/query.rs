@@ -1,9 +1,32 @@
 use std::collections::BTreeSet;
 
-use super::{Authority, Capability, Explanation, Said, log::of, resolve, view::View};
+use super::{
+    Authority, Capability, Explanation, Operation, Said, Standing, log::of, resolve, view::View,
+};
 use crate::base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Tip};
 
+/// An operation as it was judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    /// Who wrote it.
+    pub author: IdentityId,
+    /// Its standing; `None` if its author was not entitled by its past.
+    pub standing: Option<Standing>,
+    /// Whether it counts, as of the last [`Authority::settle`].
+    pub counts: bool,
+    /// What it says.
+    pub operation: &'a Operation,
+}
+
 impl Authority {
+    /// An operation that is here, by its envelope.
+    pub fn operation(&self, id: &EnvelopeId) -> Option<Judged<'_>> {
+        let counts = self.counts(id)?;
+        let op = self.log.op(self.log.dag.index(id)?);
+        let operation = op.operation()?;
+        Some(Judged { author: op.author, standing: op.standing, counts, operation })
+    }
+
     /// Whether an operation or the making of a channel counts, as of the last [`Self::settle`];
     /// `None` if there is none of this id.
     pub fn counts(&self, id: &EnvelopeId) -> Option<bool> {
@@ -104,7 +127,7 @@ impl Authority {
         Some(channel).filter(|channel| **channel != self.control)
     }
 
-    pub(super) fn settled_view(&self) -> View<'_> {
+    fn settled_view(&self) -> View<'_> {
         View::whole(&self.log, &self.settled.past, &self.settled.refused)
     }
 }

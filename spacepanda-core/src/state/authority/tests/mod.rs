@@ -1,6 +1,7 @@
 mod duels;
 mod gate;
 mod histories;
+mod history;
 mod lines;
 mod reference;
 mod world;

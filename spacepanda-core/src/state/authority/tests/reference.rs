@@ -94,6 +94,39 @@ impl<'a> Reference<'a> {
             .unwrap()
     }
 
+    /// Rule 7 in the control channel, from its definition.
+    pub(super) fn is_cut(&mut self, at: At) -> bool {
+        let (who, said) = (self.author(at), self.world.envelopes[at].tip());
+        let counting = self.counting(u64::MAX >> (64 - self.ops.len()));
+        bits(counting).any(|kick| {
+            let Some(Operation::Kick { target, heard }) = &self.ops[kick] else { return false };
+            let again = bits(counting & self.past[at])
+                .any(|grant| self.past[grant] >> kick & 1 == 1 && self.brings(grant, &who));
+            if *target != who || again {
+                return false;
+            }
+            let id = self.world.id(kick);
+            let mut lines = heard.clone();
+            for more in bits(counting) {
+                match &self.ops[more] {
+                    Some(Operation::Heard { removal, heard }) if *removal == id => {
+                        lines.extend(heard.clone());
+                    }
+                    _ => {}
+                }
+            }
+            if lines.is_empty() {
+                let stamp = |at: At| self.world.envelopes[at].header().timestamp;
+                return stamp(at) > stamp(kick);
+            }
+            let tips: Vec<_> = lines.into_iter().flat_map(|line| line.tips).collect();
+            !tips.iter().filter(|tip| tip.device == said.device).any(|tip| {
+                let heard = (0..self.ops.len()).find(|other| self.world.id(*other) == tip.id);
+                heard.is_some_and(|heard| heard == at || self.past[heard] >> at & 1 == 1)
+            })
+        })
+    }
+
     fn counting(&mut self, set: Set) -> Set {
         bits(set).filter(|at| self.counts(*at, set)).fold(0, |mask, at| mask | 1 << at)
     }
