@@ -1,5 +1,7 @@
 //! The contracts of SpacePanda's ports, as tests that anyone can run against an implementation.
 
 pub mod log;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
 pub mod transport;

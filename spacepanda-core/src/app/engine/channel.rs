@@ -225,13 +225,6 @@ impl Channel {
         };
         self.frontier.tips().filter(above).collect()
     }
-
-    /// The tips held of a log, greatest first.
-    pub(super) fn tips_of(&self, device: &DeviceId) -> Vec<Tip> {
-        let mut tips: Vec<_> = self.frontier.of(device).collect();
-        tips.sort_unstable_by(|a, b| b.cmp(a));
-        tips
-    }
 }
 
 /// Where the next envelope of one's own stands.

@@ -17,7 +17,10 @@ use crate::{
         limits::{ADDRESSES_MAX, CHANNELS_MAX, TEXT_LEN_MAX},
     },
     state::{
-        authority::{Capability, Genesis, Line, Operation},
+        authority::{
+            self, Capability, GENESIS_VERSION, Genesis, HeardLine, IssueInvite, Operation, Role,
+            server_of,
+        },
         crdt::{Draft, Name, StructureOp, Text, timeline},
         envelope::PayloadType,
         identity::KeyPair,
@@ -102,9 +105,13 @@ impl Machine {
         let name = checked_name(name)?;
         let node = &mut self.node;
         let account = node.me();
-        let genesis = Genesis::found(cx.chance.name(), account.certificate.certificate().clone());
-        let id = genesis.server();
-        let nickname = account.name.clone();
+        let genesis = Operation::Genesis(Genesis {
+            version: GENESIS_VERSION,
+            nonce: *cx.chance.secret().expose(),
+            owners: vec![account.certificate.certificate().clone()],
+        });
+        let id = server_of(&genesis.encode());
+        let nickname = authority::Name::new(&account.name).map_err(|error| internal(&error))?;
         let group = Group::create(
             &account.device_key,
             &account.certificate,
@@ -122,9 +129,8 @@ impl Machine {
         node.channels.insert(server.control, id);
         server.open_for_sync(node, server.control, cx.now);
 
-        let me = node.me().identity();
         let root = RootPayload { generation: SETTINGS.generation, state: group.state_id() };
-        let nickname = Operation::SetNickname { target: me, name: nickname };
+        let nickname = Operation::SetNickname { target: None, name: nickname };
         let named = |name: &str| Name::new(name).map_err(|error| internal(&error));
         let server_name = StructureOp::SetServerName { name: named(&name)? };
         let channel = StructureOp::CreateChannel { name: named(FIRST_CHANNEL)? };
@@ -152,7 +158,7 @@ impl Machine {
 impl Server {
     /// Refuses what authority, as known now, does not let oneself do, and says why.
     fn need(&self, node: &Node, capability: Capability) -> Result<(), AppError> {
-        let explained = self.matrix.explain(&node.me().identity(), None, capability);
+        let explained = self.authority.explain(&node.me().identity(), None, capability);
         if explained.allowed {
             return Ok(());
         }
@@ -199,15 +205,22 @@ impl Server {
         self.need(node, Capability::CreateInvite)?;
         let (invite_key, meeting_secret) = (cx.chance.secret(), cx.chance.secret());
         let public = KeyPair::from_secret(invite_key.clone());
-        let operation = Operation::IssueInvite {
-            invite: *public.public(),
+        if max_uses == Some(0) {
+            return Err(AppError::new(
+                "invite.no_uses",
+                "An invite for nobody lets nobody in. Nothing was changed; allow one use or more.",
+            ));
+        }
+        let operation = Operation::IssueInvite(IssueInvite {
+            invite_public_key: *public.public(),
             meeting_secret: *meeting_secret.expose(),
+            role: Role::Everyone,
             max_uses,
             expires: cx.now.saturating_add(valid.unwrap_or(INVITE_VALID)),
-        };
+        });
         self.write_control(node, PayloadType::Authority, operation.encode(), cx)
             .ok_or_else(not_written)?;
-        let others = self.matrix.devices().filter(|device| *device != node.device());
+        let others = self.matrix.member_devices().filter(|device| *device != node.device());
         let addresses = [node.links.addresses.clone()]
             .into_iter()
             .chain(others.filter_map(|device| node.links.addresses_of(&device)))
@@ -230,11 +243,13 @@ impl Server {
         invite: &[u8; 32],
         cx: &mut Cx<'_>,
     ) -> Result<Reply, AppError> {
-        let found = self.matrix.open_invites().find(|open| open.key == *invite);
-        let invite = found.map(|open| open.operation).ok_or_else(|| {
+        let found =
+            self.authority.open_invites().into_iter().find(|open| open.public_key == *invite);
+        let invite = found.map(|open| open.issued_by).ok_or_else(|| {
             AppError::new("invite.unknown", "There is no such open invite. Nothing was changed.")
         })?;
         let operation = Operation::RevokeInvite { invite };
+        self.check(node, &operation, cx)?;
         self.write_control(node, PayloadType::Authority, operation.encode(), cx)
             .ok_or_else(not_written)?;
         Ok(Reply::Done)
@@ -298,47 +313,41 @@ impl Server {
                 format!("{identity} is no member of this server. Nothing was changed."),
             ));
         }
-        let me = node.me().identity();
         self.need(node, Capability::KickMembers)?;
-        if self.matrix.standing(&identity) >= self.matrix.standing(&me) {
-            return Err(AppError::new(
-                "permission.denied",
-                "You may not remove somebody of your own standing or a higher one. Nothing was \
-                 changed.",
-            ));
-        }
-        let mut lines = self.heard(&identity);
-        let rest = lines.split_off(lines.len().min(crate::base::limits::HEARD_LINES_MAX));
-        let kick = Operation::Kick { target: identity, heard: lines };
+        let mut portions = self.heard(&identity).into_iter();
+        let heard = portions.next().unwrap_or_default();
+        let kick = Operation::Kick { target: identity, heard };
+        self.check(node, &kick, cx)?;
         let removal = self
             .write_control(node, PayloadType::Authority, kick.encode(), cx)
             .ok_or_else(not_written)?
             .id();
-        for lines in rest.chunks(crate::base::limits::HEARD_LINES_MAX) {
-            let heard = Operation::Heard { removal, heard: lines.to_vec() };
-            self.write_control(node, PayloadType::Authority, heard.encode(), cx);
+        for heard in portions {
+            let more = Operation::Heard { removal, heard };
+            self.write_control(node, PayloadType::Authority, more.encode(), cx);
         }
-        let open_invites = self.matrix.open_invites().map(|invite| invite.key).collect();
-        Ok(Reply::Removed { open_invites })
+        let open = self.authority.open_invites();
+        Ok(Reply::Removed { open_invites: open.iter().map(|invite| invite.public_key).collect() })
     }
 
-    /// How far somebody has been heard: per channel, the control channel first, all tips of all of
-    /// their devices' logs.
-    fn heard(&self, identity: &IdentityId) -> Vec<Line> {
-        let others = self.channels.keys().filter(|id| **id != self.control);
-        let channels = std::iter::once(&self.control).chain(others);
-        channels
-            .filter_map(|id| self.channels.get(id))
-            .map(|channel| Line {
-                channel: channel.id,
-                tips: self
-                    .authority
-                    .devices_of(identity)
-                    .iter()
-                    .flat_map(|device| channel.tips_of(device))
-                    .collect(),
-            })
-            .collect()
+    /// Refuses an operation that would not count, and says why.
+    fn check(&self, node: &Node, operation: &Operation, cx: &Cx<'_>) -> Result<(), AppError> {
+        let tips: Vec<_> = self.authority.tips().iter().map(|tip| tip.id).collect();
+        let checked = self.authority.check(&node.device(), cx.now, &tips, operation);
+        checked.map(|_| ()).map_err(|denied| {
+            AppError::new(
+                denied.code(),
+                format!("This would not count: {denied}. Nothing was changed."),
+            )
+        })
+    }
+
+    /// How far somebody has been heard: in every channel, the control channel first.
+    fn heard(&self, identity: &IdentityId) -> Vec<Vec<HeardLine>> {
+        let others = self.channels.values().filter(|channel| channel.id != self.control);
+        let channels = [self.control_channel()].into_iter().chain(others);
+        let devices = self.authority.devices_of(identity);
+        authority::heard(&devices, channels.map(|channel| (channel.id, &channel.frontier)))
     }
 
     fn leave(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> Result<Reply, AppError> {

@@ -17,10 +17,11 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{PeerId, StateId, Timestamp, Tip, cbor},
+    base::{PeerId, StateId, Timestamp, Tip, cbor, limits::MEMBERS_MAX},
     state::{
-        authority::{AdmitError, JoinRequest, Operation},
+        authority::{AdmitError, JoinRequest, Name, Operation},
         envelope::{Envelope, PayloadType},
+        identity::KeyPair,
         link::Kind,
         mls::{self, CommitBody, PackageUse, Rows, group_id},
     },
@@ -111,16 +112,20 @@ impl Machine {
             PackageUse::Once,
             &cx.chance.secret(),
         )
-        .map_err(|error| AppError::new("join.failed", error.to_string()))?;
-        let request = JoinRequest::sign(
-            id,
-            &link.invite_key,
-            account.name.clone(),
-            &account.certificate,
-            made.package,
-            cx.chance.name(),
-            &account.device_key,
-        );
+        .map_err(|error| failed(&error))?;
+        let request =
+            Name::new(&account.name).map_err(|error| failed(&error)).and_then(|name| {
+                JoinRequest::sign(
+                    id,
+                    name,
+                    &account.certificate,
+                    made.package,
+                    cx.chance.name(),
+                    &KeyPair::from_secret(link.invite_key.clone()),
+                    &account.device_key,
+                )
+                .map_err(|error| failed(&error))
+            })?;
         let row = JoinRow {
             link: text.trim().to_owned(),
             request: request.encode(),
@@ -203,8 +208,8 @@ impl Server {
     /// Lets somebody in whose request checks out; one who is in by it already stays in.
     fn admit(&mut self, node: &mut Node, request: &[u8], cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let request = JoinRequest::decode(request).map_err(|_| Refusal::Invalid)?;
-        let facts = mls::package_facts(request.key_package()).map_err(|_| Refusal::Invalid)?;
-        if facts.certificate.certificate() != request.certificate() || request.server() != self.id {
+        let facts = mls::package_facts(&request.key_package).map_err(|_| Refusal::Invalid)?;
+        if *facts.certificate.certificate() != request.certificate || request.server != self.id {
             return Err(Refusal::Invalid);
         }
         let me = node.me().identity();
@@ -214,15 +219,18 @@ impl Server {
         if self.authority.is_admitted_by(&request) {
             return Ok(());
         }
-        self.authority.may_admit(&me, &request, cx.now).map_err(|error| match error {
+        if self.matrix.members().len() >= MEMBERS_MAX {
+            return Err(Refusal::Full);
+        }
+        let device = node.device();
+        self.authority.may_admit(&device, &request, cx.now).map_err(|error| match error {
             AdmitError::Unknown => Refusal::Unknown,
             AdmitError::Expired => Refusal::Expired,
             AdmitError::Revoked => Refusal::Revoked,
             AdmitError::UsedUp => Refusal::UsedUp,
-            AdmitError::Full => Refusal::Full,
-            _ => Refusal::Invalid,
+            AdmitError::Invalid => Refusal::Invalid,
         })?;
-        let payload = Operation::Admit { request }.encode();
+        let payload = Operation::Admit(Box::new(request)).encode();
         let written = self.write_control(node, PayloadType::Authority, payload, cx);
         written.map(|_| ()).ok_or(Refusal::Unknown)
     }
@@ -298,7 +306,7 @@ impl Server {
     /// where that commit stands.
     fn my_addition(&self, node: &Node) -> Option<(StateId, Tip)> {
         let (device, reference) = (node.device(), self.join.as_ref()?.row.reference);
-        let path = self.tree.path_to(&self.head?)?;
+        let path = self.tree.path_to(&self.view(), &self.head?)?;
         path.iter().rev().find_map(|step| {
             let at = self.commits.get(&step.envelope)?;
             let mine = at
@@ -355,7 +363,7 @@ impl Server {
     }
 
     pub(super) fn enter_reads(&self, state: &StateId) -> Reads {
-        let path = self.tree.path_to(state);
+        let path = self.tree.path_to(&self.view(), state);
         let commit = path.and_then(|path| path.last().map(|step| step.envelope));
         let at = commit.and_then(|commit| self.commits.get(&commit));
         Reads {
@@ -394,6 +402,7 @@ impl Server {
             && joined.group_id() == group_id(&self.id, joined.settings().generation)
             && certified;
         if sound {
+            self.tree.mark_valid(tip.id);
             self.keep_state(node, state, joined.enter(), cx);
             node.settle(self.id);
         }
@@ -407,4 +416,11 @@ impl Server {
         };
         join.redial_at.is_some_and(|at| at <= cx.now)
     }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> AppError {
+    AppError::new(
+        "join.failed",
+        format!("The request to join could not be made: {error}. Nothing was changed."),
+    )
 }

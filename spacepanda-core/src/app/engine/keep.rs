@@ -7,6 +7,7 @@ use super::{
 use crate::{
     base::{ChannelId, EnvelopeId, PeerId, Tip},
     state::{
+        authority::{InsertError, Inserted},
         envelope::{Header, PayloadType, Verified, order_after},
         sync::{Event, SyncEngine},
     },
@@ -40,7 +41,12 @@ impl Server {
         from: Option<PeerId>,
         cx: &mut Cx<'_>,
     ) {
-        match self.judge(&envelope, cx) {
+        let verdict = if envelope.header().channel == self.control {
+            self.judge_control(&envelope)
+        } else {
+            self.judge(&envelope, cx)
+        };
+        match verdict {
             Verdict::Drop => {}
             Verdict::Wait(missing, tip) => {
                 let channel = envelope.header().channel;
@@ -62,6 +68,19 @@ impl Server {
         }
     }
 
+    /// Of the control channel authority holds the whole past, and judges what is kept.
+    fn judge_control(&mut self, envelope: &Verified) -> Verdict {
+        if envelope.header().payload_type == PayloadType::Message {
+            return Verdict::Drop;
+        }
+        match self.insert(envelope) {
+            Ok(Inserted::Known) => Verdict::Drop,
+            Ok(_) => Verdict::Keep,
+            Err(InsertError::Missing(missing)) => Verdict::Wait(missing, None),
+            Err(_) => Verdict::Drop,
+        }
+    }
+
     fn judge(&self, envelope: &Verified, cx: &Cx<'_>) -> Verdict {
         let header = envelope.header();
         let dag = self.authority.dag();
@@ -72,9 +91,10 @@ impl Server {
             // A channel is the envelope that made it; without that nothing of it can be judged.
             return Verdict::Wait(EnvelopeId::new(*header.channel.as_bytes()), None);
         };
-        if channel.frontier.tips().any(|tip| tip.id == envelope.id())
+        // Of what is remembered no entry was read.
+        if channel.order(&envelope.id()).is_some()
+            || channel.frontier.tips().any(|tip| tip.id == envelope.id())
             || cx.loaded.entry(&header.channel, &envelope.tip()).is_some()
-            || (header.channel == self.control && dag.contains(&envelope.id()))
         {
             return Verdict::Drop;
         }
@@ -86,17 +106,14 @@ impl Server {
             }
         }
         let sound = header.order == order_after(header.timestamp, orders)
-            && self.authority.certifies(&header.control_past(), envelope).is_some()
+            && self.authority.certifies(&header.control_past(), &header.sender).is_some()
             && self.is_about_its_channel(header)
-            && (header.channel == self.control) != (header.payload_type == PayloadType::Message);
+            && header.payload_type == PayloadType::Message;
         if sound { Verdict::Keep } else { Verdict::Drop }
     }
 
     /// Whether content of a channel has the channel's making in its past, as it must.
     fn is_about_its_channel(&self, header: &Header) -> bool {
-        if header.channel == self.control {
-            return true;
-        }
         let dag = self.authority.dag();
         let made = dag.index(&EnvelopeId::new(*header.channel.as_bytes()));
         let past = dag.closure(&header.control_past());

@@ -197,9 +197,8 @@ impl Machine {
         let known = |server: &Server| server.authority.certified(&peer) == Some(identity);
         let shares = self.servers.values().any(known);
         let invited = |server: &&Server| {
-            let mut secrets =
-                server.matrix.open_invites().map(|invite| invite.meeting_secret.clone());
-            secrets.any(|secret| open.session.knows(&secret))
+            // Whoever comes by one that is used up or revoked is told so.
+            server.authority.meeting_secrets().any(|secret| open.session.knows(&secret))
         };
         let joins = match &open.dial {
             Some(Dial::Join(server, _)) => Some(*server),
@@ -381,7 +380,7 @@ impl Machine {
     pub(super) fn dial_members(&mut self, cx: &mut Cx<'_>) {
         let me = self.node.device();
         let devices: std::collections::BTreeSet<_> =
-            self.servers.values().flat_map(|server| server.matrix.devices()).collect();
+            self.servers.values().flat_map(|server| server.matrix.member_devices()).collect();
         self.node.links.redials.retain(|device, _| devices.contains(device));
         for device in devices {
             let links = &mut self.node.links;

@@ -11,9 +11,9 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{ChannelId, EnvelopeId, ServerId, Tip, cbor},
+    base::{ChannelId, EnvelopeId, IdentityId, ServerId, Tip, cbor},
     state::{
-        authority::{Capability, Need},
+        authority::{Capability, Need, Role},
         crdt::{
             Draft, Reading,
             timeline::{Cursor, Entries, History, Row, Turn},
@@ -108,13 +108,25 @@ impl Server {
 
     pub(super) fn members(&self, node: &Node) -> Vec<Member> {
         let me = node.me().identity();
-        self.matrix
-            .members()
+        let members = self.matrix.by_seniority().into_iter();
+        members
             .map(|identity| Member {
                 identity,
-                name: self.matrix.name_of(&identity),
+                name: self.name_of(&identity),
                 online: identity == me || node.links.is_online(&identity),
-                roles: self.matrix.roles_of(&identity),
+                roles: self.roles_of(&identity),
+            })
+            .collect()
+    }
+
+    /// Somebody's roles, highest first.
+    fn roles_of(&self, identity: &IdentityId) -> Vec<String> {
+        let roles = self.matrix.member(identity).map(|member| &member.roles);
+        let highest_first = roles.into_iter().flatten().rev();
+        highest_first
+            .map(|role| match role {
+                Role::Owner => "owner".to_owned(),
+                _ => "everyone".to_owned(),
             })
             .collect()
     }
@@ -163,7 +175,7 @@ impl Server {
         };
         let tip =
             Tip { device: row.entry.device, number: row.place.number, id: row.entry.envelope };
-        self.authority.counts(&origin, &tip, &post_need(*channel))
+        self.authority.counts_as_said(&origin, tip, &post_need(*channel))
     }
 
     fn message(&self, channel: ChannelId, row: &Row, cx: &Cx<'_>) -> Message {
@@ -173,7 +185,7 @@ impl Server {
             channel,
             device: entry.device,
             author: entry.identity,
-            name: self.matrix.name_of(&entry.identity),
+            name: self.name_of(&entry.identity),
             text: match &entry.reading {
                 Reading::Text { text } => Text::Known(text.as_str().to_owned()),
                 Reading::Waiting => Text::Waiting,
@@ -195,7 +207,7 @@ impl Server {
             channel: draft.channel,
             device: node.device(),
             author,
-            name: self.matrix.name_of(&author),
+            name: self.name_of(&author),
             text: Text::Known(draft.text.as_str().to_owned()),
             at: draft.at.min(cx.now),
             state: MessageState::Queued,
@@ -207,7 +219,7 @@ impl Server {
             epoch: self.stand_group().map(Group::epoch),
             stand: self.stand,
             head: self.head,
-            members: self.matrix.members().count(),
+            members: self.matrix.members().len(),
             state_hash: self.state_hash(),
         }
     }
@@ -215,7 +227,7 @@ impl Server {
     /// One hash of what members who have converged hold alike (FORMATS 4).
     pub(super) fn state_hash(&self) -> [u8; 32] {
         let admits: Vec<EnvelopeId> =
-            self.matrix.members().flat_map(|id| self.authority.admits_of(&id)).collect();
+            self.matrix.members().keys().flat_map(|id| self.authority.admits_of(id)).collect();
         let others = self.channels.values().filter(|channel| channel.id != self.control);
         let channels: Vec<(ChannelId, Vec<Tip>)> = others
             .map(|channel| (channel.id, channel.tips_above(self.authority.dag(), &admits)))

@@ -12,9 +12,7 @@ use super::{
     share::Share,
 };
 use crate::{
-    base::{
-        ChannelId, DeviceId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip,
-    },
+    base::{ChannelId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip},
     state::{
         authority::{Authority, PermissionMatrix},
         crdt::{Draft, Structure},
@@ -37,6 +35,8 @@ pub(super) struct Server {
     pub loaded: bool,
     pub authority: Authority,
     pub matrix: Arc<PermissionMatrix>,
+    /// Everybody's place by seniority.
+    places: BTreeMap<IdentityId, u64>,
     pub structure: Structure,
     /// Envelopes of the control channel on structure, in the order in which they were kept.
     pub structure_log: Vec<Verified>,
@@ -103,6 +103,7 @@ impl Server {
             number,
             loaded: false,
             matrix: authority.now(),
+            places: BTreeMap::new(),
             authority,
             structure: Structure::new(),
             structure_log: Vec::new(),
@@ -147,9 +148,20 @@ impl Server {
         self.channels.get(&self.control).expect("the control channel is loaded with its server")
     }
 
-    /// Whose device it is, as known now.
-    pub(super) fn identity_of(&self, device: &DeviceId) -> Option<IdentityId> {
-        self.matrix.identity_of(device)
+    /// Takes what authority resolves to now.
+    pub(super) fn take_matrix(&mut self) {
+        self.matrix = self.authority.now();
+        self.places = self.matrix.places();
+    }
+
+    /// Somebody's place by seniority; `u64::MAX` for whoever was never let in.
+    pub(super) fn place_of(&self, identity: &IdentityId) -> u64 {
+        self.places.get(identity).copied().unwrap_or(u64::MAX)
+    }
+
+    /// What somebody is, or was last, called.
+    pub(super) fn name_of(&self, identity: &IdentityId) -> String {
+        self.authority.name_of(identity)
     }
 
     /// Whether somebody is a member, as known now.
@@ -191,14 +203,14 @@ impl Server {
     /// The members one has a proven link with, and oneself, by seniority: one's own place among them.
     pub(super) fn turn(&self, node: &Node) -> u64 {
         let me = node.me().identity();
-        let mine = self.matrix.seniority(&me);
+        let mine = self.place_of(&me);
         let connected: BTreeSet<_> = node
             .links
             .peers()
-            .filter_map(|device| self.identity_of(&device))
+            .filter_map(|device| self.matrix.device(&device))
             .filter(|identity| *identity != me && self.is_member(identity))
             .collect();
-        let before = connected.iter().filter(|other| self.matrix.seniority(other) < mine).count();
+        let before = connected.iter().filter(|other| self.place_of(other) < mine).count();
         before as u64
     }
 }

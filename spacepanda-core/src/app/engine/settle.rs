@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     event::Event,
@@ -8,7 +11,7 @@ use super::{
 use crate::{
     base::{DeviceId, EnvelopeId, IdentityId, StateId},
     state::{
-        authority::authorize,
+        authority::{InsertError, Inserted, authorize},
         crdt::{Structure, StructureOp},
         envelope::{PayloadType, Verified, plain},
         mls::{
@@ -21,7 +24,7 @@ use crate::{
 impl Server {
     /// Takes in an envelope of the control channel: authority, structure, and the group's tree.
     pub(super) fn take_in_control(&mut self, envelope: &Verified) {
-        if self.authority.insert(envelope).is_err() {
+        if self.insert(envelope).is_err() {
             return;
         }
         if envelope.body().is_some() {
@@ -53,14 +56,31 @@ impl Server {
         }
     }
 
+    /// Takes an envelope into authority: of structure it reads which channels are made.
+    pub(super) fn insert(&mut self, envelope: &Verified) -> Result<Inserted, InsertError> {
+        let header = envelope.header();
+        let makes_channel = header.payload_type == PayloadType::Structure
+            && matches!(
+                StructureOp::decode(&header.payload),
+                Ok(StructureOp::CreateChannel { .. })
+            );
+        if makes_channel {
+            self.authority.insert_channel(envelope, false)
+        } else {
+            self.authority.insert(envelope)
+        }
+    }
+
     fn take_in_root(&mut self, envelope: &Verified) {
         let header = envelope.header();
         let Ok(payload) = RootPayload::decode(&header.payload) else { return };
         let Some(author) = self.authority.certified(&header.sender) else { return };
         // The first generation's root is the founder's, right after the genesis.
+        let past = self.authority.resolve(&header.control_past());
         let founded = payload.generation == 0
-            && self.authority.is_founder(&author)
-            && header.previous == self.authority.genesis();
+            && header.sequence == 2
+            && header.parents.is_empty()
+            && past.is_ok_and(|past| past.owners().first() == Some(&author));
         if founded {
             self.tree.add_root(Root {
                 envelope: envelope.id(),
@@ -118,7 +138,7 @@ impl Server {
         let past = self.structure_before(envelope);
         let authorized = plain(envelope)
             .and_then(|opened| opened.decode(|bytes| StructureOp::decode(&bytes)).ok())
-            .filter(|opened| !self.authority.is_cut(opened.origin(), &envelope.tip()))
+            .filter(|opened| !self.authority.is_cut_off(opened.origin(), envelope.tip()))
             .and_then(|opened| authorize(&self.authority, opened).ok());
         // Where the document cannot go on it stops, and says so at each later operation; the log stays.
         let _ = match authorized {
@@ -146,8 +166,8 @@ impl Server {
 
     /// Resolves what was loaded, without telling: it was told when it happened.
     pub(super) fn resettle_quietly(&mut self, node: &mut Node) {
-        self.authority.settle();
-        self.matrix = self.authority.now();
+        let _ = self.authority.settle();
+        self.take_matrix();
         let ids: Vec<_> = self.structure.channels().into_iter().map(|channel| channel.id).collect();
         for id in ids {
             node.channels.insert(id, self.id);
@@ -172,8 +192,9 @@ impl Server {
 
     fn recount(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let recount = self.authority.settle();
-        let before = std::mem::replace(&mut self.matrix, self.authority.now());
-        if recount.content {
+        let before = Arc::clone(&self.matrix);
+        self.take_matrix();
+        if !recount.cut_changed.is_empty() {
             self.structure = Structure::new();
             for envelope in self.structure_log.clone() {
                 self.apply_structure(&envelope);
@@ -183,12 +204,18 @@ impl Server {
         if self.join.as_ref().is_some_and(|join| !join.is_complete()) {
             return;
         }
-        for identity in self.matrix.members().filter(|id| !before.is_member(id)) {
-            let (server, name) = (self.id, self.matrix.name_of(&identity));
+        for identity in self.matrix.by_seniority() {
+            if before.is_member(&identity) {
+                continue;
+            }
+            let (server, name) = (self.id, self.name_of(&identity));
             cx.tell(Event::MemberJoined { server, identity, name });
         }
-        for identity in before.members().filter(|id| !self.matrix.is_member(id)) {
-            let (server, name) = (self.id, before.name_of(&identity));
+        for identity in before.by_seniority() {
+            if self.is_member(&identity) {
+                continue;
+            }
+            let (server, name) = (self.id, self.name_of(&identity));
             cx.tell(Event::MemberRemoved { server, identity, name });
         }
     }
@@ -239,7 +266,7 @@ impl Server {
         for state in self.unopened.keys() {
             if self.kept.contains_key(state) {
                 self.open_waiting(node, state);
-            } else if !self.kept.is_empty() && self.tree.path_to(state).is_some() {
+            } else if !self.kept.is_empty() && self.tree.path_to(&self.view(), state).is_some() {
                 node.queue(Work::Reach(self.id, *state));
             }
         }
@@ -262,7 +289,7 @@ impl Server {
 
     /// The leaves of a state, by its headers.
     pub(super) fn roster(&self, state: &StateId) -> BTreeMap<DeviceId, IdentityId> {
-        self.tree.roster(state).unwrap_or_default()
+        self.tree.roster(&self.view(), state).unwrap_or_default()
     }
 }
 
@@ -277,7 +304,7 @@ impl View for TreeView<'_> {
     }
 
     fn seniority(&self, identity: &IdentityId) -> u64 {
-        self.server.matrix.seniority(identity)
+        self.server.place_of(identity)
     }
 
     /// Roots that nobody was entitled to are not added; the first generation has one.

@@ -130,6 +130,7 @@ impl Machine {
             return;
         }
         server.loaded = true;
+        server.open_for_sync(&mut self.node, server.control, cx.now);
         server.resettle_quietly(&mut self.node);
         self.node.settle(id);
         self.node.flush(id);

@@ -37,7 +37,7 @@ struct NextCommit {
 impl Server {
     /// The first commit on the path to `state` whose child is not kept.
     fn next_commit(&self, state: &StateId) -> Option<NextCommit> {
-        let path = self.tree.path_to(state)?;
+        let path = self.tree.path_to(&self.view(), state)?;
         let next = match path.iter().rposition(|step| self.kept.contains_key(&step.child)) {
             Some(at) => path.get(at + 1)?,
             None => path.first().filter(|step| self.kept.contains_key(&step.parent))?,
@@ -70,6 +70,7 @@ impl Server {
         }
         match self.process(&parent, &envelope, cx) {
             Ok(group) => {
+                self.tree.mark_valid(commit);
                 self.keep_state(node, at.payload.child, group, cx);
                 node.settle(self.id);
             }
@@ -260,13 +261,14 @@ impl Server {
             .map(|(device, _)| *device)
             .take(REMOVALS_PER_COMMIT_MAX)
             .collect();
-        let used = self.tree.used_packages(head);
+        let used = self.tree.used_packages(&self.view(), head);
         let adds = self
             .matrix
-            .members()
-            .filter_map(|identity| self.authority.request_of(&identity))
-            .filter(|request| !roster.contains_key(&request.certificate().device))
-            .map(|request| request.key_package().to_vec())
+            .by_seniority()
+            .iter()
+            .filter_map(|identity| self.authority.request_of(identity))
+            .filter(|request| !roster.contains_key(&request.certificate.device))
+            .map(|request| request.key_package.clone())
             .filter(|package| {
                 mls::package_facts(package).is_ok_and(|facts| !used.contains(&facts.reference))
             })
@@ -286,7 +288,8 @@ impl Server {
         };
         header.payload = payload.encode();
         let child = payload.child;
-        if self.write(node, header, Some(body.encode().into()), cx).is_ok() {
+        if let Ok(envelope) = self.write(node, header, Some(body.encode().into()), cx) {
+            self.tree.mark_valid(envelope.id());
             self.keep_state(node, child, group, cx);
             node.settle(self.id);
         }

@@ -188,7 +188,7 @@ impl Server {
                 Reading::Unreadable { reason }
             }
             None => {
-                if self.tree.path_to(&payload.state).is_some() {
+                if self.tree.path_to(&self.view(), &payload.state).is_some() {
                     node.queue(Work::Reach(self.id, payload.state));
                 }
                 Reading::Waiting
@@ -199,7 +199,7 @@ impl Server {
 
     /// Why a state that is not kept will never be, if that is known.
     fn never_reached(&self, state: &StateId) -> Option<Reason> {
-        let path = self.tree.path_to(&self.stand?)?;
+        let path = self.tree.path_to(&self.view(), &self.stand?)?;
         let at = path.iter().position(|commit| commit.parent == *state)?;
         let first_kept = path.iter().position(|commit| self.kept.contains_key(&commit.child))?;
         let before_me = self.join.is_some() && at <= first_kept;
@@ -281,7 +281,7 @@ impl Server {
             channel: header.channel,
             device: header.sender,
             author,
-            name: self.matrix.name_of(&author),
+            name: self.name_of(&author),
             text: Text::Known(text),
             at: header.timestamp.min(cx.now),
             state: MessageState::Delivered,

@@ -1,13 +1,74 @@
-use std::collections::BTreeSet;
-
-use super::{Act, Authority, CommitFacts, LeafFacts, Need, PermissionMatrix, ProposalFacts, Touch};
+use super::{
+    Act, Authority, Because, Capability, Explanation, Need, PermissionMatrix, Touch,
+    policy::{self, CommitFault},
+};
 use crate::{
-    base::{IdentityId, Tip, limits::ADDITIONS_PER_COMMIT_MAX},
+    base::{ChannelId, EnvelopeId, IdentityId},
     state::envelope::{Opened, Origin},
 };
 
-/// The one cipher suite: 0x0003 of RFC 9420, with Ed25519 signatures.
-const SUITE: u16 = 0x0003;
+/// Why something was not let through, or an operation does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denied {
+    /// Part of its past is not here yet: it must wait for this envelope.
+    #[error("{0} is missing, and it was written knowing that")]
+    Missing(EnvelopeId),
+    /// By its past nobody vouches for its device.
+    #[error("its device is certified by nobody who was let in")]
+    Stranger,
+    /// Its author is no member.
+    #[error("its author is not a member")]
+    NotMember,
+    /// Its author lacks a capability.
+    #[error("its author lacks the capability {}", .0.name())]
+    Capability(Capability),
+    /// It acts on somebody who does not stand below its author.
+    #[error("it acts on somebody who does not stand below its author")]
+    Rank,
+    /// No such channel counts in its past.
+    #[error("its channel is not known in its past")]
+    Channel,
+    /// What it names is not in its past.
+    #[error("what it names is not in its past, or is of another kind")]
+    Unnamed,
+    /// The invite was revoked, or does not count.
+    #[error("the invite is not in force")]
+    Revoked,
+    /// It is stamped after the invite's last.
+    #[error("the invite has expired")]
+    Expired,
+    /// All uses of the invite are taken.
+    #[error("the invite is used up")]
+    UsedUp,
+    /// The commit holds something that its past does not call for.
+    #[error("the commit is refused: {0}")]
+    Commit(#[from] CommitFault),
+}
+
+impl Denied {
+    /// A stable code, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "authority.missing",
+            Self::Stranger => "permission.stranger",
+            Self::NotMember => "permission.not_member",
+            Self::Capability(_) => "permission.denied",
+            Self::Rank => "permission.rank",
+            Self::Channel => "channel.unknown",
+            Self::Unnamed => "authority.unnamed",
+            Self::Revoked => "invite.revoked",
+            Self::Expired => "invite.expired",
+            Self::UsedUp => "invite.used_up",
+            Self::Commit(_) => "commit.policy",
+        }
+    }
+
+    /// Whether the same may be let through later, when more is known.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Missing(_))
+    }
+}
 
 /// What the gate let through: every function that changes state takes one, and only the gate makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +78,12 @@ pub struct Authorized<T> {
 }
 
 impl<T> Authorized<T> {
+    /// Lets `opened` through. The gate alone calls it, after it has judged.
+    fn let_through(opened: Opened<T>) -> Self {
+        let (origin, content) = opened.into_parts();
+        Self { origin, content }
+    }
+
     /// Where it came from.
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -39,144 +106,60 @@ impl<T> Authorized<T> {
     }
 }
 
-/// Why the gate stays shut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// No certificate in its past says whose device wrote it.
-    #[error("nobody known wrote it")]
-    Unknown,
-    /// By its past, its author was no member.
-    #[error("its author was no member")]
-    NotMember,
-    /// By its past, its author may not do this.
-    #[error("its author lacks what it needs")]
-    Lacking,
-    /// It touches somebody of the same or a higher standing.
-    #[error("it touches somebody who stands as high")]
-    Standing,
-    /// A commit that holds what no commit may.
-    #[error("the commit breaks the policy: {0}")]
-    Policy(&'static str),
-}
-
-impl Denied {
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Policy(_) => "commit.policy",
-            _ => "permission.denied",
-        }
-    }
-}
-
-/// Judges something by its own causal past, for ever: the only maker of [`Authorized`].
+/// Lets through what its author was entitled to by its own past. The verdict is the same everywhere
+/// and for ever; that a removal cuts something off is said by [`Authority::is_cut`], and changes.
 ///
 /// # Errors
-/// Says why it is not let through.
+/// Says what is missing. Only [`Denied::Missing`] may change, when that arrives.
 pub fn authorize<T: Act>(
     authority: &Authority,
     opened: Opened<T>,
 ) -> Result<Authorized<T>, Denied> {
-    authority.judge_need(opened.origin(), &opened.content().need())?;
-    let (origin, content) = opened.into_parts();
-    Ok(Authorized { origin, content })
+    judge(authority, opened.origin(), &opened.content().need())?;
+    Ok(Authorized::let_through(opened))
 }
 
-impl Authority {
-    /// Whether content counts as known now: entitled by its own past, and cut off by no removal.
-    pub fn counts(&self, origin: &Origin, tip: &Tip, need: &Need) -> bool {
-        self.judge_need(origin, need).is_ok() && !self.is_cut(origin, tip)
+pub(super) fn judge(authority: &Authority, origin: &Origin, need: &Need) -> Result<(), Denied> {
+    let past = authority.resolve(&origin.past).map_err(|missing| Denied::Missing(missing.0))?;
+    let author = authority.certifies(&origin.past, &origin.device).ok_or(Denied::Stranger)?;
+    let home = authority.beyond_control(&origin.channel);
+    if home.is_some_and(|channel| !past.channels().contains_key(channel)) {
+        return Err(Denied::Channel);
     }
+    match need {
+        Need::Membership if past.member(&author).is_some() => Ok(()),
+        Need::Membership => Err(Denied::NotMember),
+        Need::Capability { capability, channel, touches } => {
+            let channel = channel.as_ref().and_then(|channel| authority.beyond_control(channel));
+            may(&past, &author, channel, *capability)?;
+            touches.iter().try_for_each(|touch| above(&past, &author, touch))
+        }
+        Need::Commit(facts) => {
+            may(&past, &author, home, Capability::ViewChannel)?;
+            Ok(policy::check(&past, home, origin.device, author, facts)?)
+        }
+    }
+}
 
-    fn judge_need(&self, origin: &Origin, need: &Need) -> Result<(), Denied> {
-        let past = self.resolve(&origin.past);
-        let author = past.identity_of(&origin.device).ok_or(Denied::Unknown)?;
-        if !past.is_member(&author) {
-            return Err(Denied::NotMember);
-        }
-        match need {
-            Need::Membership => Ok(()),
-            Need::Capability { capability, touches, .. } => {
-                if !past.allows(&author, *capability) {
-                    return Err(Denied::Lacking);
-                }
-                let above = |touch: &Touch| match touch {
-                    Touch::Identity(identity) => past.standing(identity) < past.standing(&author),
-                };
-                if touches.iter().all(above) { Ok(()) } else { Err(Denied::Standing) }
-            }
-            Need::Commit(facts) => self.judge_commit(&past, &author, origin, facts),
-        }
+fn may(
+    past: &PermissionMatrix,
+    author: &IdentityId,
+    channel: Option<&ChannelId>,
+    capability: Capability,
+) -> Result<(), Denied> {
+    let Explanation { allowed, because } = past.explain(author, channel, capability);
+    match because {
+        _ if allowed => Ok(()),
+        Because::NotMember | Because::Removed(_) => Err(Denied::NotMember),
+        Because::NoChannel => Err(Denied::Channel),
+        _ => Err(Denied::Capability(capability)),
     }
+}
 
-    /// The policy of commits (DESIGN 8), the same when sending, receiving, replaying and repairing.
-    fn judge_commit(
-        &self,
-        past: &PermissionMatrix,
-        author: &IdentityId,
-        origin: &Origin,
-        facts: &CommitFacts,
-    ) -> Result<(), Denied> {
-        let CommitFacts { suite, sender, path, proposals, .. } = facts;
-        if *suite != SUITE {
-            return Err(Denied::Policy("another cipher suite"));
-        }
-        if *sender != Some(origin.device) {
-            return Err(Denied::Policy("its sender is not its envelope's device"));
-        }
-        if let Some(leaf) = path {
-            let same = leaf.certificate.as_ref().is_some_and(|certificate| {
-                certificate.identity() == *author && certificate.device() == origin.device
-            });
-            if !same || !leaf.capable {
-                return Err(Denied::Policy("its path brings another leaf"));
-            }
-        }
-        let mut seen = BTreeSet::new();
-        let mut additions = 0;
-        for proposal in proposals {
-            match proposal {
-                ProposalFacts::Add(leaf) => {
-                    additions += 1;
-                    let device = Self::judge_addition(past, leaf)?;
-                    if !seen.insert(device) {
-                        return Err(Denied::Policy("a device twice"));
-                    }
-                }
-                ProposalFacts::Remove(device) => {
-                    let identity = past.identity_of(device);
-                    if identity.is_some_and(|identity| past.is_member(&identity)) {
-                        return Err(Denied::Policy("it removes a member"));
-                    }
-                    if !seen.insert(*device) {
-                        return Err(Denied::Policy("a device twice"));
-                    }
-                }
-                ProposalFacts::Other => {
-                    return Err(Denied::Policy("a proposal that no commit may hold"));
-                }
-            }
-        }
-        if additions > ADDITIONS_PER_COMMIT_MAX {
-            return Err(Denied::Policy("too many additions"));
-        }
-        Ok(())
-    }
-
-    fn judge_addition(
-        past: &PermissionMatrix,
-        leaf: &LeafFacts,
-    ) -> Result<crate::base::DeviceId, Denied> {
-        let Some(certificate) = &leaf.certificate else {
-            return Err(Denied::Policy("a leaf without a certificate"));
-        };
-        let (device, identity) = (certificate.device(), certificate.identity());
-        if past.identity_of(&device) != Some(identity) || !past.is_member(&identity) {
-            return Err(Denied::Policy("it adds somebody who is no member"));
-        }
-        if !leaf.endless || !leaf.capable {
-            return Err(Denied::Policy("a leaf that could split the group"));
-        }
-        Ok(device)
-    }
+/// Whoever is no member stands below every member; nobody needs power over themselves.
+fn above(past: &PermissionMatrix, author: &IdentityId, touch: &Touch) -> Result<(), Denied> {
+    let Touch::Identity(touched) = touch;
+    let standing = |who| past.member(who).map(|member| member.standing);
+    let above = touched == author || standing(touched) < standing(author);
+    if above { Ok(()) } else { Err(Denied::Rank) }
 }

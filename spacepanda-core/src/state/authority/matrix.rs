@@ -1,181 +1,258 @@
-use std::collections::{BTreeMap, BTreeSet};
-
-use minicbor::Encode;
-
-use super::Capability;
-use crate::{
-    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Secret, cbor},
-    state::envelope::hash,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
 };
 
-/// What everyone may do, by the defaults of genesis version 1.
-const EVERYONE: [Capability; 4] = [
-    Capability::ViewChannel,
-    Capability::SendMessages,
-    Capability::CreateInvite,
-    Capability::ChangeNickname,
-];
+use minicbor::{Encode, Encoder, encode};
 
-/// Who may do what, as one set of operations resolves.
-#[derive(Debug, Clone, Default)]
+use super::{Capability, Name, Role, Seniority, Standing, view::is_everyones};
+use crate::{
+    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Timestamp, cbor},
+    state::{envelope::hash, identity::DeviceCertificate},
+};
+
+const DOMAIN: &str = "spacepanda-matrix-v1";
+
+/// Who is in, and who may do what: what a set of operations resolves to, the same for everybody.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PermissionMatrix {
-    pub(super) members: BTreeMap<IdentityId, Membership>,
+    pub(super) members: BTreeMap<IdentityId, Member>,
+    pub(super) owners: Vec<IdentityId>,
+    pub(super) invites: BTreeMap<EnvelopeId, Invite>,
+    pub(super) channels: BTreeMap<ChannelId, ChannelPolicy>,
+    pub(super) removals: BTreeMap<IdentityId, BTreeSet<EnvelopeId>>,
+    pub(super) seniority: BTreeMap<IdentityId, Seniority>,
     pub(super) devices: BTreeMap<DeviceId, IdentityId>,
-    pub(super) names: BTreeMap<IdentityId, String>,
-    pub(super) invites: Vec<Invite>,
 }
 
-/// One person's membership.
+/// A member.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Membership {
-    /// Owners stand by their place in the genesis, the founder highest; everyone at 0.
-    pub standing: u64,
-    /// Their place by seniority, from 0.
-    pub seniority: u64,
+pub struct Member {
+    /// How high they stand.
+    pub standing: Standing,
+    /// What they hold.
+    pub roles: BTreeSet<Role>,
+    /// What they are called, if that was ever set.
+    pub nickname: Option<Name>,
+    /// Their devices that count, each with its certificate.
+    pub devices: BTreeMap<DeviceId, DeviceCertificate>,
+    /// The envelopes by which they are members: admissions, or the genesis.
+    pub admitted_by: BTreeSet<EnvelopeId>,
+    /// How senior they are.
+    pub seniority: Seniority,
 }
 
-/// An invite that is in force.
-#[derive(Debug, Clone)]
+/// An invite in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invite {
-    /// The operation that made it.
-    pub operation: EnvelopeId,
-    /// Its public key.
-    pub key: [u8; 32],
-    /// What its holders prove on a link.
-    pub meeting_secret: Secret<32>,
-    /// How often it may still be used; `None` for any number.
-    pub uses_left: Option<u32>,
-    /// Until which stamp.
-    pub expires: crate::base::Timestamp,
+    /// Who issued it.
+    pub issuer: IdentityId,
+    /// The key that signs requests by it.
+    pub public_key: [u8; 32],
+    /// How many people may come in by it.
+    pub max_uses: Option<u32>,
+    /// Who came in by it, first first.
+    pub guests: Vec<IdentityId>,
+    /// The last stamp of an admission by it.
+    pub expires: Timestamp,
+}
+
+/// What authority knows of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelPolicy {
+    /// Who made it.
+    pub author: IdentityId,
+    /// Whether it has a group of its own, which owners alone always view.
+    pub private: bool,
 }
 
 /// Whether somebody may do something, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explanation {
     /// Whether they may.
     pub allowed: bool,
-    /// Why, for people.
-    pub because: String,
+    /// Why.
+    pub because: Because,
+}
+
+/// The reason of an [`Explanation`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Because {
+    /// Owners may do everything.
+    Owner,
+    /// Everyone has it.
+    Everyone,
+    /// No role of theirs has it.
+    NoRole,
+    /// The channel is private, and nothing lets them in.
+    Private,
+    /// No such channel is known.
+    NoChannel,
+    /// They are no member.
+    NotMember,
+    /// They were removed by this operation, and not admitted since.
+    Removed(EnvelopeId),
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner => f.write_str("owners may do everything"),
+            Self::Everyone => f.write_str("every member may do this"),
+            Self::NoRole => f.write_str("no role of theirs has this capability"),
+            Self::Private => f.write_str("the channel is private and nothing lets them in"),
+            Self::NoChannel => f.write_str("no such channel is known"),
+            Self::NotMember => f.write_str("they are not a member"),
+            Self::Removed(by) => write!(f, "they were removed by {by}"),
+        }
+    }
 }
 
 impl PermissionMatrix {
-    /// Everybody who is a member, the most senior first.
-    pub fn members(&self) -> impl Iterator<Item = IdentityId> + '_ {
-        let mut members: Vec<_> = self.members.iter().collect();
-        members.sort_unstable_by_key(|(_, membership)| membership.seniority);
-        members.into_iter().map(|(identity, _)| *identity)
+    /// Every member.
+    pub fn members(&self) -> &BTreeMap<IdentityId, Member> {
+        &self.members
     }
 
-    /// How many members there are.
-    pub fn members_len(&self) -> usize {
-        self.members.len()
+    /// One member.
+    pub fn member(&self, identity: &IdentityId) -> Option<&Member> {
+        self.members.get(identity)
     }
 
-    /// Whether somebody is a member.
-    pub fn is_member(&self, identity: &IdentityId) -> bool {
-        self.members.contains_key(identity)
+    /// The owners, the highest first.
+    pub fn owners(&self) -> &[IdentityId] {
+        &self.owners
     }
 
-    /// The devices of members.
-    pub fn devices(&self) -> impl Iterator<Item = DeviceId> + '_ {
-        self.devices.iter().filter(|(_, owner)| self.is_member(owner)).map(|(device, _)| *device)
+    /// The invites in force, by the envelopes that issued them. One that is used up or past its last
+    /// stamp is among them.
+    pub fn invites(&self) -> &BTreeMap<EnvelopeId, Invite> {
+        &self.invites
     }
 
-    /// Whose device it is, if some `Admit` or the genesis certifies it.
-    pub fn identity_of(&self, device: &DeviceId) -> Option<IdentityId> {
+    /// Every channel that counts, but the control channel.
+    pub fn channels(&self) -> &BTreeMap<ChannelId, ChannelPolicy> {
+        &self.channels
+    }
+
+    /// Per person the removals that count, also of those who came back.
+    pub fn removals(&self) -> &BTreeMap<IdentityId, BTreeSet<EnvelopeId>> {
+        &self.removals
+    }
+
+    /// Whose device it is, if it is one of a member's that count.
+    pub fn device(&self, device: &DeviceId) -> Option<IdentityId> {
         self.devices.get(device).copied()
     }
 
-    /// Where somebody stands: 0 for everyone, more for owners.
-    pub fn standing(&self, identity: &IdentityId) -> u64 {
-        self.members.get(identity).map_or(0, |membership| membership.standing)
+    /// How senior somebody is, member or not.
+    pub fn seniority(&self, identity: &IdentityId) -> Seniority {
+        self.seniority.get(identity).copied().unwrap_or(Seniority::Stranger(*identity))
     }
 
-    /// Somebody's place by seniority, from 0; `u64::MAX` for whoever is no member.
-    pub fn seniority(&self, identity: &IdentityId) -> u64 {
-        self.members.get(identity).map_or(u64::MAX, |membership| membership.seniority)
+    /// Whether somebody has a capability, in a channel or, without one, on the server.
+    pub fn allows(
+        &self,
+        identity: &IdentityId,
+        channel: Option<&ChannelId>,
+        capability: Capability,
+    ) -> bool {
+        self.explain(identity, channel, capability).allowed
     }
 
-    /// What somebody is called; the beginning of their id if nothing else is known.
-    pub fn name_of(&self, identity: &IdentityId) -> String {
-        let known = self.names.get(identity).cloned();
-        known.unwrap_or_else(|| identity.to_string()[..8].to_owned())
-    }
-
-    /// Somebody's roles, highest first.
-    pub fn roles_of(&self, identity: &IdentityId) -> Vec<String> {
-        let Some(membership) = self.members.get(identity) else { return Vec::new() };
-        let owner = (membership.standing > 0).then(|| "owner".to_owned());
-        owner.into_iter().chain(["everyone".to_owned()]).collect()
-    }
-
-    /// The invites by which somebody could come in, but for their time.
-    pub fn open_invites(&self) -> impl Iterator<Item = &Invite> {
-        self.invites.iter().filter(|invite| invite.uses_left != Some(0))
-    }
-
-    /// Whether somebody may do something.
-    pub fn allows(&self, identity: &IdentityId, capability: Capability) -> bool {
-        self.members
-            .get(identity)
-            .is_some_and(|membership| membership.standing > 0 || EVERYONE.contains(&capability))
-    }
-
-    /// Whether somebody may do something in a channel (`None`: in the server), and why.
+    /// The same, with the reason. `channel` is never the control channel: that is the server itself.
     pub fn explain(
         &self,
         identity: &IdentityId,
-        _channel: Option<&ChannelId>,
+        channel: Option<&ChannelId>,
         capability: Capability,
     ) -> Explanation {
-        let allowed = self.allows(identity, capability);
-        let because = match self.members.get(identity) {
-            None => "this person is no member of the server".to_owned(),
-            Some(membership) if membership.standing > 0 => {
-                "this person is an owner, and owners may do everything".to_owned()
-            }
-            Some(_) if allowed => format!("everyone has {}", capability.name()),
-            Some(_) => format!("no role of this person has {}", capability.name()),
-        };
+        let because = self.because(identity, channel, capability);
+        let allowed = matches!(because, Because::Owner | Because::Everyone);
         Explanation { allowed, because }
     }
 
-    /// A hash that is the same wherever the same set resolves.
+    /// A hash of everything in it: BLAKE3 over its deterministic CBOR.
     pub fn hash(&self) -> [u8; 32] {
-        let members = self
-            .members
-            .iter()
-            .map(|(id, member)| (*id, member.standing, member.seniority))
-            .collect();
-        let current: BTreeSet<_> = self.devices().collect();
-        let canonical = Canonical {
-            members,
-            devices: current.into_iter().collect(),
-            names: self
-                .names
-                .iter()
-                .filter(|(id, _)| self.is_member(id))
-                .map(|(id, name)| (*id, name.clone()))
-                .collect(),
-            invites: self
-                .invites
-                .iter()
-                .map(|invite| (invite.operation, invite.uses_left))
-                .collect(),
+        hash(DOMAIN, &cbor::encode(self))
+    }
+
+    fn because(
+        &self,
+        identity: &IdentityId,
+        channel: Option<&ChannelId>,
+        capability: Capability,
+    ) -> Because {
+        let Some(member) = self.members.get(identity) else {
+            let removal = self.removals.get(identity).and_then(|removals| removals.first());
+            return removal.map_or(Because::NotMember, |by| Because::Removed(*by));
         };
-        hash("spacepanda-matrix-v1", &cbor::encode(&canonical))
+        let policy = channel.map(|channel| self.channels.get(channel));
+        if policy == Some(None) {
+            return Because::NoChannel;
+        }
+        if member.roles.contains(&Role::Owner) {
+            return Because::Owner;
+        }
+        if policy.flatten().is_some_and(|policy| policy.private) {
+            return Because::Private;
+        }
+        if is_everyones(capability) { Because::Everyone } else { Because::NoRole }
     }
 }
 
-#[derive(Encode)]
-#[cbor(array)]
-struct Canonical {
-    #[n(0)]
-    members: Vec<(IdentityId, u64, u64)>,
-    #[n(1)]
-    devices: Vec<DeviceId>,
-    #[n(2)]
-    names: Vec<(IdentityId, String)>,
-    #[n(3)]
-    invites: Vec<(EnvelopeId, Option<u32>)>,
+impl<C> Encode<C> for PermissionMatrix {
+    fn encode<W: encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        c: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        e.array(5)?.encode_with(&self.owners, c)?;
+        e.array(self.members.len() as u64)?;
+        for (identity, member) in &self.members {
+            e.encode(identity)?;
+            member.encode(e, c)?;
+        }
+        e.array(self.invites.len() as u64)?;
+        for (id, invite) in &self.invites {
+            e.array(4)?.encode(id)?.encode(invite.issuer)?.encode(invite.expires)?;
+            e.encode(&invite.guests)?;
+        }
+        e.array(self.channels.len() as u64)?;
+        for (id, policy) in &self.channels {
+            e.array(3)?.encode(id)?.encode(policy.author)?.bool(policy.private)?;
+        }
+        e.array(self.removals.len() as u64)?;
+        for (identity, removals) in &self.removals {
+            e.array(2)?.encode(identity)?.array(removals.len() as u64)?;
+            for removal in removals {
+                e.encode(removal)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<C> Encode<C> for Member {
+    fn encode<W: encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        e.array(5)?.u64(self.standing.number())?;
+        e.array(self.roles.len() as u64)?;
+        for role in &self.roles {
+            e.encode(role)?;
+        }
+        e.encode(&self.nickname)?.array(self.devices.len() as u64)?;
+        for certificate in self.devices.values() {
+            e.encode(certificate)?;
+        }
+        e.array(self.admitted_by.len() as u64)?;
+        for id in &self.admitted_by {
+            e.encode(id)?;
+        }
+        Ok(())
+    }
 }

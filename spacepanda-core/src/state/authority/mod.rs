@@ -1,18 +1,46 @@
-//! Who may do what, resolved the same way by everybody, without anyone to ask (AUTHORITY).
+//! Who may do what, resolved the same way by everybody, without anyone to ask.
+//!
+//! Operations are envelopes of the control channel. [`Authority`] holds them, judges each by the rules
+//! of AUTHORITY, and resolves any past to a [`PermissionMatrix`]; [`authorize`] is the one gate.
 
 mod act;
 mod capability;
+mod cut;
+mod facts;
 mod gate;
+mod genesis;
+mod heard;
+mod insert;
+mod join;
+mod judge;
+mod known;
 mod log;
 mod matrix;
+mod name;
 mod operation;
-mod request;
+mod policy;
+mod query;
+mod resolve;
+mod resolved;
 mod resolver;
+mod standing;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+mod view;
 
 pub use act::{Act, CommitFacts, LeafFacts, Need, ProposalFacts, Touch};
 pub use capability::Capability;
+pub use cut::{Said, is_up_to};
 pub use gate::{Authorized, Denied, authorize};
-pub use log::{AdmitError, Authority, Missing, Recount};
-pub use matrix::{Explanation, Invite, PermissionMatrix};
-pub use operation::{Genesis, Line, Operation, OperationError, control_channel};
-pub use request::JoinRequest;
+pub use genesis::{GENESIS_VERSION, Genesis, control_channel, server_of};
+pub use heard::{HeardLine, heard};
+pub use insert::{InsertError, Inserted};
+pub use join::{JoinRequest, JoinRequestError, KEY_PACKAGE_LEN_MAX};
+pub use known::{AdmitError, OpenInvite};
+pub use matrix::{Because, ChannelPolicy, Explanation, Invite, Member, PermissionMatrix};
+pub use name::{Name, NameError};
+pub use operation::{ControlOp, IssueInvite, Operation, OperationError, Role};
+pub use policy::CommitFault;
+pub use resolver::{Authority, Missing, Recount};
+pub use standing::{Seniority, Standing};

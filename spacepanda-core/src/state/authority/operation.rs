@@ -1,183 +1,257 @@
-use minicbor::{Decode, Encode};
+use std::fmt;
 
-use super::request::JoinRequest;
-use crate::{
-    base::{
-        ChannelId, EnvelopeId, IdentityId, ServerId, Timestamp, Tip,
-        cbor::{self, CborError},
-        limits::{HEARD_LINES_MAX, NAME_CHARS_MAX},
-    },
-    state::{envelope::hash, identity::DeviceCertificate},
+use minicbor::{Decode, Decoder, Encode};
+
+use super::{Genesis, HeardLine, JoinRequest, Name, heard};
+use crate::base::{
+    EnvelopeId, IdentityId, Timestamp,
+    cbor::{self, CborError},
+    limits::PAYLOAD_LEN_MAX,
 };
 
-const SERVER_DOMAIN: &str = "spacepanda-server-v1";
-const CONTROL_DOMAIN: &str = "spacepanda-control-v1";
-/// The version of the genesis that this program writes.
-const VERSION: u8 = 1;
-/// Owners that a genesis may name.
-const OWNERS_MAX: usize = 16;
+/// The greatest code of an operation that this version knows.
+const CODE_MAX: u32 = 7;
 
-/// Why a payload is no operation that has an effect here.
+/// Why a payload has no effect. It is kept and forwarded all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OperationError {
-    /// Not an operation.
+    /// It comes from a version that this program does not know.
+    #[error("the operation is of a newer version")]
+    Newer,
+    /// No operation at all.
     #[error("not an operation: {0}")]
-    Malformed(#[from] CborError),
-    /// Above a limit, or with a name that cannot be shown.
-    #[error("the operation is above a limit")]
-    Limit,
+    Malformed(CborError),
+    /// An operation that contradicts a limit or itself.
+    #[error("the operation contradicts itself or a limit")]
+    Invalid,
 }
 
-/// The control channel of a server.
-pub fn control_channel(server: &ServerId) -> ChannelId {
-    ChannelId::new(hash(CONTROL_DOMAIN, server.as_bytes()))
-}
-
-/// What a server begins with. Its exact bytes name the server.
+/// A signed change of who may do what: the payload of an `Authority` envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct Genesis {
-    #[n(0)]
-    version: u8,
-    #[cbor(n(1), with = "minicbor::bytes")]
-    nonce: [u8; 16],
-    #[n(2)]
-    owners: Vec<DeviceCertificate>,
-}
-
-impl Genesis {
-    /// A server whose only owner is its founder.
-    pub fn found(nonce: [u8; 16], founder: DeviceCertificate) -> Self {
-        Self { version: VERSION, nonce, owners: vec![founder] }
-    }
-
-    /// The server it makes.
-    pub fn server(&self) -> ServerId {
-        ServerId::new(hash(SERVER_DOMAIN, &Operation::Genesis(self.clone()).encode()))
-    }
-
-    /// The owners, the founder first.
-    pub fn owners(&self) -> &[DeviceCertificate] {
-        &self.owners
-    }
-
-    /// The payload of its envelope.
-    pub fn encode(&self) -> Vec<u8> {
-        Operation::Genesis(self.clone()).encode()
-    }
-}
-
-/// How far somebody was heard in one channel: the tips of their devices' logs there.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(array)]
-pub struct Line {
-    /// The channel.
-    #[n(0)]
-    pub channel: ChannelId,
-    /// Every tip of every device of theirs.
-    #[n(1)]
-    pub tips: Vec<Tip>,
-}
-
-/// An operation of authority: the payload of an `Authority` envelope.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(flat)]
 pub enum Operation {
-    /// Makes the server.
+    /// The server begins.
     #[n(0)]
     Genesis(#[n(0)] Genesis),
-    /// Makes an invite.
+    /// Whoever holds the invite's private key may be admitted.
     #[n(1)]
-    IssueInvite {
-        /// Its public key.
-        #[cbor(n(0), with = "minicbor::bytes")]
-        invite: [u8; 32],
-        /// What its holders prove on a link.
-        #[cbor(n(1), with = "minicbor::bytes")]
-        meeting_secret: [u8; 32],
-        /// How many may come by it; `None` for any number.
-        #[n(2)]
-        max_uses: Option<u32>,
-        /// Until which stamp.
-        #[n(3)]
-        expires: Timestamp,
-    },
-    /// Ends an invite.
+    IssueInvite(#[n(0)] IssueInvite),
+    /// An invite ends.
     #[n(2)]
     RevokeInvite {
-        /// The operation that made it.
+        /// The envelope that issued it.
         #[n(0)]
         invite: EnvelopeId,
     },
-    /// Lets somebody in.
+    /// Somebody comes in by an invite.
     #[n(3)]
-    Admit {
-        /// What they asked for, signed.
-        #[n(0)]
-        request: JoinRequest,
-    },
-    /// Removes somebody.
+    Admit(#[n(0)] Box<JoinRequest>),
+    /// Somebody is put out, and may come back by an invite.
     #[n(4)]
     Kick {
-        /// Whom.
+        /// Who.
         #[n(0)]
         target: IdentityId,
-        /// How far they had been heard.
+        /// How far its author had heard them.
         #[n(1)]
-        heard: Vec<Line>,
+        heard: Vec<HeardLine>,
     },
-    /// Adds lines to a removal.
+    /// More of what was heard of somebody removed; it adds to the lines of the removal.
     #[n(5)]
     Heard {
-        /// Which.
+        /// The removal.
         #[n(0)]
         removal: EnvelopeId,
-        /// How far its target had been heard.
+        /// The lines.
         #[n(1)]
-        heard: Vec<Line>,
+        heard: Vec<HeardLine>,
     },
-    /// Ends one's own membership.
+    /// Its author goes.
     #[n(6)]
     Leave,
-    /// Names somebody.
+    /// Somebody is called something else.
     #[n(7)]
     SetNickname {
-        /// Whom.
+        /// Who; its author if absent.
         #[n(0)]
-        target: IdentityId,
-        /// How.
+        target: Option<IdentityId>,
+        /// What.
         #[n(1)]
-        name: String,
+        name: Name,
     },
 }
 
+/// A door for whoever holds a key.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct IssueInvite {
+    /// The key that signs requests to join by it.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub invite_public_key: [u8; 32],
+    /// What newcomer and members meet under.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub meeting_secret: [u8; 32],
+    /// What guests get.
+    #[n(2)]
+    pub role: Role,
+    /// How many people may come in by it; no limit if absent.
+    #[n(3)]
+    pub max_uses: Option<u32>,
+    /// The last stamp of an admission by it.
+    #[n(4)]
+    pub expires: Timestamp,
+}
+
+impl fmt::Debug for IssueInvite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssueInvite")
+            .field("max_uses", &self.max_uses)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a person holds beside being a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+#[non_exhaustive]
+pub enum Role {
+    /// What every member holds.
+    #[n(0)]
+    Everyone,
+    /// Stands above all roles; given by the genesis, never by an invite.
+    #[n(1)]
+    Owner,
+}
+
+/// What authority reads out of an envelope of the control channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlOp {
+    /// An operation.
+    Operation(Operation),
+    /// A channel was made: the one named after the envelope.
+    ChannelMade {
+        /// Whether it names a group of its own, and so is private from the start.
+        private: bool,
+    },
+    /// Nothing that authority looks at; it takes part in causality only.
+    Nothing,
+}
+
 impl Operation {
-    /// The payload of its envelope.
+    /// Decodes exactly one operation and checks all that can be checked of it by itself, but no
+    /// signature.
+    ///
+    /// # Errors
+    /// Says why it has no effect.
+    pub fn decode(payload: &[u8]) -> Result<Self, OperationError> {
+        if payload.len() > PAYLOAD_LEN_MAX {
+            return Err(OperationError::Invalid);
+        }
+        cbor::check(payload).map_err(OperationError::Malformed)?;
+        let code = code(payload).map_err(|_| OperationError::Malformed(CborError::Shape))?;
+        if code > CODE_MAX {
+            return Err(OperationError::Newer);
+        }
+        let operation: Self = cbor::decode(payload).map_err(|why| match why {
+            CborError::Newer => OperationError::Newer,
+            why => OperationError::Malformed(why),
+        })?;
+        if operation.is_sound() { Ok(operation) } else { Err(OperationError::Invalid) }
+    }
+
+    /// The payload.
     pub fn encode(&self) -> Vec<u8> {
         cbor::encode(self)
     }
 
-    /// Reads a payload.
-    ///
-    /// # Errors
-    /// If it is no operation, of a newer version, or above a limit.
-    pub fn decode(bytes: &[u8]) -> Result<Self, OperationError> {
-        let operation: Self = cbor::decode(bytes)?;
-        let within = match &operation {
-            Self::Genesis(genesis) => {
-                genesis.version == VERSION && (1..=OWNERS_MAX).contains(&genesis.owners.len())
+    fn is_sound(&self) -> bool {
+        match self {
+            Self::Genesis(genesis) => genesis.is_sound(),
+            Self::IssueInvite(invite) => {
+                invite.role == Role::Everyone && invite.max_uses != Some(0)
             }
-            Self::Kick { heard, .. } | Self::Heard { heard, .. } => heard.len() <= HEARD_LINES_MAX,
-            Self::SetNickname { name, .. } => is_name(name),
-            Self::Admit { request } => request.is_within_limits(),
-            Self::IssueInvite { .. } | Self::RevokeInvite { .. } | Self::Leave => true,
-        };
-        if within { Ok(operation) } else { Err(OperationError::Limit) }
+            Self::Kick { heard, .. } => heard::are_sound(heard),
+            Self::Heard { heard, .. } => !heard.is_empty() && heard::are_sound(heard),
+            Self::RevokeInvite { .. } | Self::Admit(_) | Self::Leave | Self::SetNickname { .. } => {
+                true
+            }
+        }
     }
 }
 
-/// Whether a name can be shown.
-pub(super) fn is_name(name: &str) -> bool {
-    let chars = name.chars().count();
-    (1..=NAME_CHARS_MAX).contains(&chars) && !name.chars().any(char::is_control)
+fn code(payload: &[u8]) -> Result<u32, minicbor::decode::Error> {
+    let mut d = Decoder::new(payload);
+    d.array()?;
+    d.u32()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::base::ChannelId;
+
+    #[test]
+    fn an_unknown_code_is_newer_and_other_bytes_are_malformed() {
+        assert_eq!(Operation::decode(&[0x82, 0x08, 0x80]), Err(OperationError::Newer));
+        assert_eq!(Operation::decode(&[0x82, 0x06, 0x80]), Ok(Operation::Leave));
+        assert!(matches!(Operation::decode(&[0x80]), Err(OperationError::Malformed(_))));
+        assert!(matches!(Operation::decode(b""), Err(OperationError::Malformed(_))));
+    }
+
+    #[test]
+    fn every_operation_survives_its_bytes_and_they_are_pinned() {
+        for (operation, bytes) in golden() {
+            let encoded = operation.encode();
+            assert_eq!(hex::encode(&encoded), bytes, "{operation:?}");
+            assert_eq!(Operation::decode(&encoded).as_ref(), Ok(&operation));
+        }
+    }
+
+    #[test]
+    fn an_invite_gives_no_ownership_and_has_a_use() {
+        for operation in [invite(Role::Owner, None), invite(Role::Everyone, Some(0))] {
+            assert_eq!(Operation::decode(&operation.encode()), Err(OperationError::Invalid));
+        }
+    }
+
+    fn golden() -> Vec<(Operation, String)> {
+        let id = |n: u8| format!("5820{}", hex::encode([n; 32]));
+        vec![
+            (
+                invite(Role::Everyone, Some(2)),
+                format!("820181a500{}01{}020003020409", id(1), id(2)),
+            ),
+            (
+                Operation::RevokeInvite { invite: EnvelopeId::new([3; 32]) },
+                format!("820281{}", id(3)),
+            ),
+            (
+                Operation::Kick { target: IdentityId::new([4; 32]), heard: vec![] },
+                format!("820482{}80", id(4)),
+            ),
+            (
+                Operation::Heard {
+                    removal: EnvelopeId::new([5; 32]),
+                    heard: vec![HeardLine { channel: ChannelId::new([6; 32]), tips: vec![] }],
+                },
+                format!("820582{}8182{}80", id(5), id(6)),
+            ),
+            (Operation::Leave, "820680".into()),
+            (
+                Operation::SetNickname { target: None, name: Name::new("Ada").unwrap() },
+                "820782f663416461".into(),
+            ),
+        ]
+    }
+
+    fn invite(role: Role, max_uses: Option<u32>) -> Operation {
+        Operation::IssueInvite(IssueInvite {
+            invite_public_key: [1; 32],
+            meeting_secret: [2; 32],
+            role,
+            max_uses,
+            expires: Timestamp::from_micros(9),
+        })
+    }
 }

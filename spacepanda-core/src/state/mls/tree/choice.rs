@@ -1,11 +1,16 @@
-use std::{cell::OnceCell, cmp::Reverse, collections::BTreeSet};
+use std::{
+    cell::OnceCell,
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{
     Commit, CommitTree, Root, View,
+    reading::Reading,
     roster::{Change, Roster},
     support::Support,
 };
-use crate::base::{EnvelopeId, StateId};
+use crate::base::{DeviceId, EnvelopeId, IdentityId, StateId};
 
 /// A walk from a root down to where it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +23,8 @@ pub struct Choice {
     pub path: Vec<StateId>,
     /// The commits on it: the n-th leads from the n-th state to the next.
     pub commits: Vec<EnvelopeId>,
+    /// The leaves of the head and whose they are, as the headers on the path say.
+    pub roster: BTreeMap<DeviceId, IdentityId>,
 }
 
 impl CommitTree {
@@ -43,8 +50,8 @@ impl CommitTree {
     }
 
     fn walk(&self, view: &dyn View, reachable: &dyn Fn(&StateId) -> bool) -> Option<Choice> {
-        let root = self.newest_root(view)?;
-        let mut walk = Walk::from(self, view, root);
+        let reading = Reading::of(self, view);
+        let mut walk = Walk::from(&reading, reading.newest_root()?);
         loop {
             let top = walk.steps.last_mut()?;
             if let Some(next) = top.candidates.pop() {
@@ -57,9 +64,20 @@ impl CommitTree {
         }
     }
 
-    /// Of the newest generation that has a root that counts: the highest standing, then the lowest id.
+    /// The root that walks begin at: of the newest generation that has one that counts the root of the
+    /// highest standing, then of the lowest id.
     pub fn newest_root(&self, view: &dyn View) -> Option<&Root> {
-        let counting = self.roots.values().filter_map(|root| Some((view.standing(root)?, root)));
+        let envelope = Reading::of(self, view).newest_root()?.envelope;
+        self.roots.get(&envelope)
+    }
+}
+
+impl<'a> Reading<'a> {
+    fn newest_root(&self) -> Option<&'a Root> {
+        let roots = self.tree.roots.values();
+        let counting = roots
+            .filter(|root| self.may_be_true(&root.state, &root.envelope))
+            .filter_map(|root| Some((self.view.standing(root)?, root)));
         counting
             .max_by_key(|(standing, root)| (root.generation, *standing, Reverse(root.envelope)))
             .map(|(_, root)| root)
@@ -75,10 +93,9 @@ struct Step {
 }
 
 struct Walk<'a> {
-    tree: &'a CommitTree,
-    view: &'a dyn View,
+    reading: &'a Reading<'a>,
     root: &'a Root,
-    support: OnceCell<Support>,
+    support: OnceCell<Support<'a>>,
     roster: Roster,
     on_path: BTreeSet<StateId>,
     failed: BTreeSet<usize>,
@@ -86,10 +103,9 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn from(tree: &'a CommitTree, view: &'a dyn View, root: &'a Root) -> Self {
+    fn from(reading: &'a Reading<'a>, root: &'a Root) -> Self {
         let mut walk = Self {
-            tree,
-            view,
+            reading,
             root,
             support: OnceCell::new(),
             roster: Roster::of(root),
@@ -103,7 +119,7 @@ impl<'a> Walk<'a> {
     }
 
     fn enter(&mut self, place: usize) {
-        let commit = self.tree.commit(place);
+        let commit = self.reading.tree.commit(place);
         let change = self.roster.apply(commit);
         self.on_path.insert(commit.child);
         let candidates = self.candidates(commit.child, commit.envelope);
@@ -121,33 +137,35 @@ impl<'a> Walk<'a> {
 
     /// The children that are not passed over, the best last.
     fn candidates(&mut self, state: StateId, claim: EnvelopeId) -> Vec<usize> {
-        let (tree, view) = (self.tree, self.view);
-        let mut open: Vec<usize> =
-            tree.below(view, state, claim).filter(|place| self.may_enter(*place)).collect();
+        let (tree, view) = (self.reading.tree, self.reading.view);
+        let open: Vec<usize> =
+            self.reading.below(state, claim).filter(|place| self.may_enter(*place)).collect();
         let held = |place: &usize| view.body_held(&tree.commit(*place).envelope);
         if open.is_empty() || (open.len() == 1 && held(&open[0])) {
             return open;
         }
-        let support = self.support.get_or_init(|| Support::of(tree, view));
+        let support = self.support.get_or_init(|| Support::below(self.reading, self.root));
         let people = tree.numbers(&self.roster);
-        open.retain(|place| {
-            let supporters = support.at(*place);
-            let person = tree.nodes[*place].person;
-            let own = supporters.contains(person) && people.contains(person);
-            held(place) || supporters.count_in(&people) > usize::from(own)
-        });
         let roster = &mut self.roster;
-        open.sort_by_cached_key(|place| {
-            let commit = tree.commit(*place);
-            Reverse(rank(support.at(*place).count_in(&people), commit, roster, view))
-        });
-        open
+        let mut ranked: Vec<_> = open
+            .into_iter()
+            .filter_map(|place| {
+                let (person, commit) = (tree.nodes[place].person, tree.commit(place));
+                let supporters = support.at(place, &self.on_path, &people);
+                let all = supporters.count_in(&people);
+                let own = supporters.contains(person) && people.contains(person);
+                let open = held(&place) || all > usize::from(own);
+                open.then(|| (rank(all, commit, roster, view), place))
+            })
+            .collect();
+        ranked.sort_by(|one, other| other.cmp(one));
+        ranked.into_iter().map(|(_, place)| place).collect()
     }
 
     fn may_enter(&self, place: usize) -> bool {
         !self.failed.contains(&place)
-            && !self.on_path.contains(&self.tree.commit(place).child)
-            && !self.tree.refused(place)
+            && !self.on_path.contains(&self.reading.tree.commit(place).child)
+            && !self.reading.refused(place)
     }
 
     fn choice(&self) -> Choice {
@@ -157,7 +175,8 @@ impl<'a> Walk<'a> {
             root: self.root.envelope,
             head: path.last().copied().unwrap_or(self.root.state),
             path,
-            commits: taken.map(|(place, _)| self.tree.commit(*place).envelope).collect(),
+            commits: taken.map(|(place, _)| self.reading.tree.commit(*place).envelope).collect(),
+            roster: self.roster.leaves().clone(),
         }
     }
 }

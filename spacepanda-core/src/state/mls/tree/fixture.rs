@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Addition, Choice, Commit, CommitTree, Root, View, Vote};
 use crate::base::{DeviceId, EnvelopeId, IdentityId, StateId};
 
+pub(super) const FIVE: [&str; 5] = ["ann", "bob", "cat", "dan", "eve"];
+
 pub(super) fn bytes(name: &str) -> [u8; 32] {
     *blake3::hash(name.as_bytes()).as_bytes()
 }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Commit, CommitTree, Root, Verdict, roster::Roster};
+use super::{Commit, CommitTree, Root, Verdict, View, reading::Reading, roster::Roster};
 use crate::base::{DeviceId, EnvelopeId, IdentityId, StateId};
 
 impl CommitTree {
@@ -28,21 +28,25 @@ impl CommitTree {
     }
 
     /// The state above on [`Self::path_to`]; `None` for a root's state and for what is below no root.
-    pub fn parent(&self, state: &StateId) -> Option<StateId> {
-        self.path_to(state)?.last().map(|commit| commit.parent)
+    pub fn parent(&self, view: &dyn View, state: &StateId) -> Option<StateId> {
+        self.path_to(view, state)?.last().map(|commit| commit.parent)
     }
 
     /// The commits from a root to this state, in order; `None` if it is below no root. Where several
     /// claim a state the path goes by the one known to be valid, else by one that is not refused, the
     /// lowest envelope first.
-    pub fn path_to(&self, state: &StateId) -> Option<Vec<&Commit>> {
-        self.lineage(state).map(|(_, commits)| commits)
+    pub fn path_to(&self, view: &dyn View, state: &StateId) -> Option<Vec<&Commit>> {
+        self.lineage(view, state).map(|(_, commits)| commits)
     }
 
     /// The leaves of a state and whose they are, from the headers on its path alone; `None` if it is
     /// below no root.
-    pub fn roster(&self, state: &StateId) -> Option<BTreeMap<DeviceId, IdentityId>> {
-        let (root, commits) = self.lineage(state)?;
+    pub fn roster(
+        &self,
+        view: &dyn View,
+        state: &StateId,
+    ) -> Option<BTreeMap<DeviceId, IdentityId>> {
+        let (root, commits) = self.lineage(view, state)?;
         let mut roster = Roster::of(root);
         for commit in commits {
             roster.apply(commit);
@@ -51,13 +55,14 @@ impl CommitTree {
     }
 
     /// The references of the key packages used on the path to a state.
-    pub fn used_packages(&self, state: &StateId) -> BTreeSet<[u8; 32]> {
-        let path = self.path_to(state).unwrap_or_default();
+    pub fn used_packages(&self, view: &dyn View, state: &StateId) -> BTreeSet<[u8; 32]> {
+        let path = self.path_to(view, state).unwrap_or_default();
         path.into_iter().flat_map(|commit| &commit.adds).map(|add| add.package).collect()
     }
 
     /// Searches upwards, each state once, remembering through which commit it came.
-    fn lineage(&self, state: &StateId) -> Option<(&Root, Vec<&Commit>)> {
+    fn lineage(&self, view: &dyn View, state: &StateId) -> Option<(&Root, Vec<&Commit>)> {
+        let reading = Reading::of(self, view);
         let mut below: BTreeMap<StateId, Option<usize>> = BTreeMap::new();
         let mut open = vec![(*state, None)];
         while let Some((at, through)) = open.pop() {
@@ -68,7 +73,7 @@ impl CommitTree {
             if let Some(root) = self.root_at(&at) {
                 return Some((root, self.follow_down(&below, at)));
             }
-            let makers = self.makers(&at);
+            let makers = self.makers(&reading, &at);
             open.extend(makers.into_iter().map(|place| (self.commit(place).parent, Some(place))));
         }
         None
@@ -79,21 +84,21 @@ impl CommitTree {
     }
 
     /// The commits that claim a state, the most credible last.
-    fn makers(&self, state: &StateId) -> Vec<usize> {
+    fn makers(&self, reading: &Reading<'_>, state: &StateId) -> Vec<usize> {
         let claims = self.claims.get(state).into_iter().flatten();
         let mut places: Vec<usize> =
             claims.filter_map(|claim| self.places.get(claim)).copied().collect();
         if places.len() > 1 {
             places.reverse();
-            places.sort_by_key(|place| self.credibility(*place));
+            places.sort_by_key(|place| self.credibility(reading, *place));
         }
         places
     }
 
-    fn credibility(&self, place: usize) -> u8 {
+    fn credibility(&self, reading: &Reading<'_>, place: usize) -> u8 {
         match self.verdicts.get(&self.commit(place).envelope) {
             Some(Verdict::Valid) => 2,
-            _ => u8::from(!self.refused(place)),
+            _ => u8::from(!reading.refused(place)),
         }
     }
 

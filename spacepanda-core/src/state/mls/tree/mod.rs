@@ -8,6 +8,7 @@
 mod choice;
 mod facts;
 mod lineage;
+mod reading;
 mod roster;
 mod support;
 mod vote;
@@ -18,6 +19,8 @@ mod fixture;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +28,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use choice::Choice;
 pub use facts::{Addition, Commit, Root, View, Vote};
 pub use window::{Kept, Window};
+
+use reading::Reading;
 
 use crate::base::{DeviceId, EnvelopeId, IdentityId, StateId};
 
@@ -40,6 +45,8 @@ pub struct CommitTree {
     votes: BTreeMap<EnvelopeId, Vote>,
     /// Who made each state, by their own word: roots and commits. Of several at most one is true.
     claims: BTreeMap<StateId, BTreeSet<EnvelopeId>>,
+    /// The states that several claim.
+    contested: BTreeSet<StateId>,
     commits_on: BTreeMap<StateId, Vec<usize>>,
     votes_for: BTreeMap<StateId, BTreeSet<EnvelopeId>>,
     by_device: BTreeMap<(DeviceId, StateId), usize>,
@@ -71,7 +78,7 @@ impl CommitTree {
         if self.roots.contains_key(&root.envelope) {
             return false;
         }
-        self.claims.entry(root.state).or_default().insert(root.envelope);
+        self.claim(root.state, root.envelope);
         self.roots.insert(root.envelope, root);
         true
     }
@@ -83,7 +90,7 @@ impl CommitTree {
         }
         let place = self.nodes.len();
         self.places.insert(commit.envelope, place);
-        self.claims.entry(commit.child).or_default().insert(commit.envelope);
+        self.claim(commit.child, commit.envelope);
         self.commits_on.entry(commit.parent).or_default().push(place);
         *self.by_device.entry((commit.device, commit.parent)).or_default() += 1;
         let person = self.number(commit.identity);
@@ -102,8 +109,9 @@ impl CommitTree {
         true
     }
 
-    /// Notes that a commit was processed on its parent and made the child it names. Whatever else claims
-    /// that state is false from then on. May be said before the commit is added; the last word holds.
+    /// Notes that a state was entered by this commit: by making it, processing it on its parent, or by its
+    /// welcome. Whatever else claims that state is false from then on, so say it of each state entered.
+    /// May be said before the commit is added; the last word holds.
     pub fn mark_valid(&mut self, commit: EnvelopeId) {
         self.verdicts.insert(commit, Verdict::Valid);
     }
@@ -114,11 +122,20 @@ impl CommitTree {
         self.verdicts.insert(commit, Verdict::Invalid);
     }
 
-    /// Whether a commit is void by its header and its own log: it removes and adds the same device, or
-    /// its log, followed back from it, already holds a commit of that device on the same parent. (On two
-    /// branches of a forked log neither is before the other.) `false` if the commit is not known.
-    pub fn is_void(&self, commit: &EnvelopeId) -> bool {
-        self.places.get(commit).is_some_and(|place| self.void(*place))
+    /// Whether a commit is void whatever its body holds: it removes and adds the same device; or its log,
+    /// followed back from it, already holds a commit of that device on the same parent (on two branches of
+    /// a forked log neither is before the other); or its past already holds a claim to the state that it
+    /// says it makes. `false` if the commit is not known.
+    pub fn is_void(&self, view: &dyn View, commit: &EnvelopeId) -> bool {
+        self.places.get(commit).is_some_and(|place| Reading::of(self, view).void(*place))
+    }
+
+    fn claim(&mut self, state: StateId, envelope: EnvelopeId) {
+        let claims = self.claims.entry(state).or_default();
+        claims.insert(envelope);
+        if claims.len() > 1 {
+            self.contested.insert(state);
+        }
     }
 
     fn number(&mut self, identity: IdentityId) -> usize {
@@ -128,11 +145,6 @@ impl CommitTree {
 
     fn commit(&self, place: usize) -> &Commit {
         &self.nodes[place].commit
-    }
-
-    fn void(&self, place: usize) -> bool {
-        let commit = self.commit(place);
-        commit.adds.iter().any(|add| commit.removes.contains(&add.device)) || self.repeats(commit)
     }
 
     /// The log is followed only where another commit of that device on that parent is known at all, and
@@ -148,52 +160,5 @@ impl CommitTree {
                 && before.device == commit.device
                 && before.parent == commit.parent
         })
-    }
-
-    /// Whether it is known here that the commit cannot be on the path.
-    fn refused(&self, place: usize) -> bool {
-        let commit = self.commit(place);
-        match self.verdicts.get(&commit.envelope) {
-            Some(Verdict::Invalid) => true,
-            Some(Verdict::Valid) => self.void(place),
-            None => self.void(place) || self.proven_by_another(commit),
-        }
-    }
-
-    fn proven_by_another(&self, commit: &Commit) -> bool {
-        let claims = &self.claims[&commit.child];
-        claims.len() > 1
-            && claims.iter().any(|claim| self.verdicts.get(claim) == Some(&Verdict::Valid))
-    }
-
-    /// Whether what `envelope` says about `state` is said of the state that `claim` made. Where several
-    /// claim the state, those in the envelope's past are meant: so a claim that comes later cannot borrow
-    /// the weight of those who stood there before.
-    fn means(
-        &self,
-        view: &dyn View,
-        envelope: &EnvelopeId,
-        state: &StateId,
-        claim: &EnvelopeId,
-    ) -> bool {
-        let claims = &self.claims[state];
-        claims.len() == 1
-            || view.knows(envelope, claim)
-            || !claims.iter().any(|other| view.knows(envelope, other))
-    }
-
-    /// The commits on the state that `claim` made, refused ones included.
-    fn below<'a>(
-        &'a self,
-        view: &'a dyn View,
-        state: StateId,
-        claim: EnvelopeId,
-    ) -> impl Iterator<Item = usize> + 'a {
-        self.commits_on
-            .get(&state)
-            .into_iter()
-            .flatten()
-            .copied()
-            .filter(move |place| self.means(view, &self.commit(*place).envelope, &state, &claim))
     }
 }

@@ -1,4 +1,7 @@
-use super::{CommitTree, View, roster::Roster};
+use std::{borrow::Cow, collections::BTreeSet};
+
+use super::{CommitTree, Root, reading::Reading, roster::Roster};
+use crate::base::StateId;
 
 /// A set of people, by their numbers in the tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,35 +37,78 @@ impl People {
 /// Who supports each commit: everybody who wrote a commit or vote that counts at it or below it.
 ///
 /// Commits that are void or invalid still say where their authors stood, so they support what is above
-/// them. False claims can tie the tree into a graph with cycles; whatever lies on one cycle has the same
-/// support, so the graph is taken apart into its strongly connected components (Tarjan 1972), without
-/// recursion, in time linear in commits and votes.
-pub(super) struct Support {
-    component: Vec<usize>,
-    sets: Vec<People>,
+/// them. Where every state has one claim that may be true, all is computed in one pass from the root.
+/// Else the commits are a graph that may lead back to the path, whose states are below none of their
+/// children: then each child is flooded by itself, around the path.
+pub(super) struct Support<'a> {
+    reading: &'a Reading<'a>,
+    /// By place; `None` where claims are contested.
+    sets: Option<Vec<People>>,
 }
 
-impl Support {
-    pub(super) fn of(tree: &CommitTree, view: &dyn View) -> Self {
-        let edges: Vec<Vec<usize>> = tree
-            .nodes
-            .iter()
-            .map(|node| tree.below(view, node.commit.child, node.commit.envelope).collect())
-            .collect();
-        let mut search = Search::new(&edges);
-        let mut sets = Vec::new();
-        for start in 0..edges.len() {
-            search.from(start, &mut |members, component| {
-                sets.push(union(tree, view, &edges, members, component, &sets));
-            });
-        }
-        Self { component: search.component, sets }
+impl<'a> Support<'a> {
+    pub(super) fn below(reading: &'a Reading<'a>, root: &Root) -> Self {
+        let sets = (!reading.is_contested()).then(|| in_one_pass(reading, root));
+        Self { reading, sets }
     }
 
-    /// Who supports the commit at this place.
-    pub(super) fn at(&self, place: usize) -> &People {
-        &self.sets[self.component[place]]
+    /// Who of `people` supports the commit at this place, whose parent is the end of the path. Others may
+    /// be among them.
+    pub(super) fn at(
+        &self,
+        place: usize,
+        path: &BTreeSet<StateId>,
+        people: &People,
+    ) -> Cow<'_, People> {
+        match &self.sets {
+            Some(sets) => Cow::Borrowed(&sets[place]),
+            None => Cow::Owned(self.flood(place, path, people)),
+        }
     }
+
+    fn flood(&self, place: usize, path: &BTreeSet<StateId>, wanted: &People) -> People {
+        let mut people = People::default();
+        let mut reached = BTreeSet::from([place]);
+        let mut open = vec![place];
+        while let Some(at) = open.pop() {
+            let commit = self.reading.tree.commit(at);
+            if path.contains(&commit.child) {
+                self.reading.committer(at, &mut people);
+                continue;
+            }
+            self.reading.own_supporters(at, &mut people);
+            if people.count_in(wanted) == wanted.count_in(wanted) {
+                break;
+            }
+            let below = self.reading.below(commit.child, commit.envelope);
+            open.extend(below.filter(|next| reached.insert(*next)));
+        }
+        people
+    }
+}
+
+/// From the root down in any order, then up in the reverse one. What hangs below no root has no support.
+fn in_one_pass(reading: &Reading<'_>, root: &Root) -> Vec<People> {
+    let tree = reading.tree;
+    let mut sets = vec![People::default(); tree.nodes.len()];
+    let mut order: Vec<(usize, Option<usize>)> =
+        reading.below(root.state, root.envelope).map(|place| (place, None)).collect();
+    let mut next = 0;
+    while let Some((place, _)) = order.get(next).copied() {
+        let commit = tree.commit(place);
+        let below = reading.below(commit.child, commit.envelope);
+        order.extend(below.map(|below| (below, Some(place))));
+        next += 1;
+    }
+    for (place, above) in order.into_iter().rev() {
+        reading.own_supporters(place, &mut sets[place]);
+        if let Some(above) = above {
+            let people = std::mem::take(&mut sets[place]);
+            sets[above].extend(&people);
+            sets[place] = people;
+        }
+    }
+    sets
 }
 
 impl CommitTree {
@@ -74,110 +120,24 @@ impl CommitTree {
         }
         people
     }
+}
 
-    fn own_supporters(&self, view: &dyn View, place: usize, into: &mut People) {
-        let node = &self.nodes[place];
-        let commit = &node.commit;
-        if view.counts(&commit.envelope) {
+impl Reading<'_> {
+    fn committer(&self, place: usize, into: &mut People) {
+        let node = &self.tree.nodes[place];
+        if self.view.counts(&node.commit.envelope) {
             into.insert(node.person);
         }
-        for envelope in self.votes_for.get(&commit.child).into_iter().flatten() {
-            let meant = self.means(view, envelope, &commit.child, &commit.envelope);
-            if meant && view.counts(envelope) {
-                into.insert(self.people[&self.votes[envelope].identity]);
+    }
+
+    fn own_supporters(&self, place: usize, into: &mut People) {
+        self.committer(place, into);
+        let commit = self.tree.commit(place);
+        for envelope in self.tree.votes_for.get(&commit.child).into_iter().flatten() {
+            let meant = self.means(envelope, &commit.child, &commit.envelope);
+            if meant && self.view.counts(envelope) {
+                into.insert(self.tree.people[&self.tree.votes[envelope].identity]);
             }
         }
-    }
-}
-
-fn union(
-    tree: &CommitTree,
-    view: &dyn View,
-    edges: &[Vec<usize>],
-    members: &[usize],
-    component: &[usize],
-    done: &[People],
-) -> People {
-    let mut people = People::default();
-    for member in members {
-        tree.own_supporters(view, *member, &mut people);
-        for below in edges[*member].iter().filter_map(|next| done.get(component[*next])) {
-            people.extend(below);
-        }
-    }
-    people
-}
-
-const UNSEEN: usize = usize::MAX;
-
-/// Tarjan's search with a stack of its own. Components are found bottom up, so those below one are done
-/// when it is found.
-struct Search<'a> {
-    edges: &'a [Vec<usize>],
-    index: Vec<usize>,
-    low: Vec<usize>,
-    component: Vec<usize>,
-    open: Vec<usize>,
-    seen: usize,
-    found: usize,
-}
-
-impl<'a> Search<'a> {
-    fn new(edges: &'a [Vec<usize>]) -> Self {
-        let unseen = vec![UNSEEN; edges.len()];
-        Self {
-            edges,
-            index: unseen.clone(),
-            low: unseen.clone(),
-            component: unseen,
-            open: Vec::new(),
-            seen: 0,
-            found: 0,
-        }
-    }
-
-    fn from(&mut self, start: usize, close: &mut dyn FnMut(&[usize], &[usize])) {
-        if self.index[start] != UNSEEN {
-            return;
-        }
-        let mut stack = vec![(start, 0)];
-        self.enter(start);
-        while let Some((node, next)) = stack.last_mut() {
-            let node = *node;
-            if let Some(below) = self.edges[node].get(*next).copied() {
-                *next += 1;
-                if self.index[below] == UNSEEN {
-                    self.enter(below);
-                    stack.push((below, 0));
-                } else if self.component[below] == UNSEEN {
-                    self.low[node] = self.low[node].min(self.index[below]);
-                }
-                continue;
-            }
-            stack.pop();
-            if let Some((above, _)) = stack.last() {
-                self.low[*above] = self.low[*above].min(self.low[node]);
-            }
-            if self.low[node] == self.index[node] {
-                self.close(node, close);
-            }
-        }
-    }
-
-    fn enter(&mut self, node: usize) {
-        self.index[node] = self.seen;
-        self.low[node] = self.seen;
-        self.seen += 1;
-        self.open.push(node);
-    }
-
-    fn close(&mut self, node: usize, close: &mut dyn FnMut(&[usize], &[usize])) {
-        let at = self.open.iter().rposition(|open| *open == node);
-        let members = self.open.split_off(at.expect("a node is open until its component closes"));
-        for member in &members {
-            self.component[*member] = self.found;
-        }
-        self.found += 1;
-        close(&members, &self.component);
     }
 }

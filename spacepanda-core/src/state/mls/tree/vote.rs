@@ -1,4 +1,6 @@
-use super::{Choice, CommitTree, View, roster::Roster, support::Support};
+use std::{cell::OnceCell, collections::BTreeSet};
+
+use super::{Choice, CommitTree, View, reading::Reading, roster::Roster, support::Support};
 use crate::base::{EnvelopeId, IdentityId, StateId};
 
 impl CommitTree {
@@ -7,8 +9,8 @@ impl CommitTree {
     /// `chosen` is the last choice, made before what has arrived since was looked at; `stand` is where
     /// this device stands. A vote is due if it stands on that head and there is a state on the path in
     /// whose roster `me` is, with several children, valid or not, none of which more than half of that
-    /// roster supports, and whose child on the path `me` does not support yet. Nobody votes for a head
-    /// whose last commit is by somebody who is out, or twice for one state. A condition, to be checked
+    /// roster supports, and whose child on the path `me` does not support yet. Nobody votes who
+    /// is out, for a head whose last commit is by somebody who is, or twice for one state. A condition, to be checked
     /// after every change.
     pub fn vote_due(
         &self,
@@ -18,6 +20,7 @@ impl CommitTree {
         chosen: &Choice,
     ) -> Option<StateId> {
         let idle = chosen.head != *stand
+            || view.is_out(me)
             || self.last_committer(chosen).is_some_and(|identity| view.is_out(identity))
             || self.has_voted(me, &chosen.head);
         (!idle && self.lacks_my_weight(view, me, chosen)).then_some(chosen.head)
@@ -35,17 +38,23 @@ impl CommitTree {
 
     fn lacks_my_weight(&self, view: &dyn View, me: &IdentityId, chosen: &Choice) -> bool {
         let Some(root) = self.roots.get(&chosen.root) else { return false };
+        let reading = Reading::of(self, view);
+        let support = OnceCell::new();
         let mut roster = Roster::of(root);
-        let mut support = None;
+        let mut on_path = BTreeSet::new();
         let mut claim = root.envelope;
         for (state, envelope) in chosen.path.iter().zip(&chosen.commits) {
             let Some(place) = self.places.get(envelope).copied() else { return false };
-            let children = self.children_if_several(view, *state, claim);
+            on_path.insert(*state);
+            let children = reading.children_if_several(*state, claim);
             if !children.is_empty() && roster.contains(me) {
-                let support = support.get_or_insert_with(|| Support::of(self, view));
-                if self.is_undecided(support, &roster, &children)
-                    && !self.supports(support, me, place)
-                {
+                let support = support.get_or_init(|| Support::below(&reading, root));
+                let people = self.numbers(&roster);
+                let supporters = |child: usize| support.at(child, &on_path, &people);
+                let count = |child: &usize| supporters(*child).count_in(&people);
+                let undecided = children.iter().all(|child| 2 * count(child) <= roster.len());
+                let mine = self.people.get(me);
+                if undecided && !mine.is_some_and(|me| supporters(place).contains(*me)) {
                     return true;
                 }
             }
@@ -54,26 +63,14 @@ impl CommitTree {
         }
         false
     }
+}
 
-    fn children_if_several(
-        &self,
-        view: &dyn View,
-        state: StateId,
-        claim: EnvelopeId,
-    ) -> Vec<usize> {
-        if self.commits_on.get(&state).is_none_or(|all| all.len() < 2) {
+impl Reading<'_> {
+    fn children_if_several(&self, state: StateId, claim: EnvelopeId) -> Vec<usize> {
+        if self.tree.commits_on.get(&state).is_none_or(|all| all.len() < 2) {
             return Vec::new();
         }
-        let children: Vec<usize> = self.below(view, state, claim).collect();
+        let children: Vec<usize> = self.below(state, claim).collect();
         if children.len() < 2 { Vec::new() } else { children }
-    }
-
-    fn is_undecided(&self, support: &Support, roster: &Roster, children: &[usize]) -> bool {
-        let people = self.numbers(roster);
-        children.iter().all(|child| 2 * support.at(*child).count_in(&people) <= roster.len())
-    }
-
-    fn supports(&self, support: &Support, me: &IdentityId, place: usize) -> bool {
-        self.people.get(me).is_some_and(|number| support.at(place).contains(*number))
     }
 }

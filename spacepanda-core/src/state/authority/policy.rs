@@ -1,0 +1,109 @@
+use std::collections::BTreeSet;
+
+use super::{Capability, CommitFacts, LeafFacts, PermissionMatrix, ProposalFacts};
+use crate::base::{ChannelId, DeviceId, IdentityId, limits::ADDITIONS_PER_COMMIT_MAX};
+
+/// MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519 (RFC 9420, 17.1).
+const SUITE: u16 = 0x0003;
+
+/// What a commit holds that its past does not call for (DESIGN 8, "Policy").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitFault {
+    /// A suite that is not allowed.
+    #[error("its cipher suite is not allowed")]
+    Suite,
+    /// MLS authenticated another device than the envelope's author, or none.
+    #[error("its MLS sender is not the author")]
+    Sender,
+    /// The author's device does not count.
+    #[error("its author's device does not count")]
+    Device,
+    /// The path brings a leaf that is not the author's own, or lacks a capability.
+    #[error("its path brings a leaf that is not its author's")]
+    Path,
+    /// Somebody is added who may not read, or with a leaf that is not sound.
+    #[error("it adds a device that may not read, or with an unsound leaf")]
+    Addition,
+    /// Somebody is removed who may read and is not added again in the same commit.
+    #[error("it removes a device that may read")]
+    Removal,
+    /// The same device twice, or more additions than allowed.
+    #[error("it names a device twice, or more than allowed")]
+    Count,
+    /// A proposal of a kind that is refused.
+    #[error("it holds a proposal of a kind that is refused")]
+    Proposal,
+}
+
+/// Checks that a commit holds nothing but what its causal past calls for: additions by value of
+/// devices that may read, removals by value of devices that may not, and its author's own path.
+///
+/// The removal of a device that may read passes if the same commit adds it again: it pleaded, which
+/// the commit tree checks (COMMIT-TREE 2 and 8).
+pub(super) fn check(
+    past: &PermissionMatrix,
+    channel: Option<&ChannelId>,
+    device: DeviceId,
+    author: IdentityId,
+    facts: &CommitFacts,
+) -> Result<(), CommitFault> {
+    if facts.suite != SUITE {
+        return Err(CommitFault::Suite);
+    }
+    if facts.sender != Some(device) {
+        return Err(CommitFault::Sender);
+    }
+    if past.device(&device) != Some(author) {
+        return Err(CommitFault::Device);
+    }
+    if !facts.path.as_ref().is_none_or(|leaf| is_sound(leaf, device, author)) {
+        return Err(CommitFault::Path);
+    }
+    check_proposals(past, channel, &facts.proposals)
+}
+
+fn check_proposals(
+    past: &PermissionMatrix,
+    channel: Option<&ChannelId>,
+    proposals: &[ProposalFacts],
+) -> Result<(), CommitFault> {
+    let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
+    for proposal in proposals {
+        let is_new = match proposal {
+            ProposalFacts::Add(leaf) => added.insert(addition(past, channel, leaf)?),
+            ProposalFacts::Remove(device) => removed.insert(*device),
+            ProposalFacts::Other => return Err(CommitFault::Proposal),
+        };
+        if !is_new || added.len() > ADDITIONS_PER_COMMIT_MAX {
+            return Err(CommitFault::Count);
+        }
+    }
+    let may_stay = |device: &DeviceId| !added.contains(device) && may_read(past, channel, device);
+    if removed.iter().any(may_stay) { Err(CommitFault::Removal) } else { Ok(()) }
+}
+
+fn addition(
+    past: &PermissionMatrix,
+    channel: Option<&ChannelId>,
+    leaf: &LeafFacts,
+) -> Result<DeviceId, CommitFault> {
+    let certificate = leaf.certificate.as_ref().ok_or(CommitFault::Addition)?;
+    let (device, identity) = (certificate.device(), certificate.identity());
+    let sound = is_sound(leaf, device, identity)
+        && past.device(&device) == Some(identity)
+        && may_read(past, channel, &device);
+    if sound { Ok(device) } else { Err(CommitFault::Addition) }
+}
+
+fn is_sound(leaf: &LeafFacts, device: DeviceId, identity: IdentityId) -> bool {
+    let is_theirs = leaf.certificate.as_ref().is_some_and(|certificate| {
+        certificate.device() == device && certificate.identity() == identity
+    });
+    is_theirs && leaf.capable && leaf.endless
+}
+
+fn may_read(past: &PermissionMatrix, channel: Option<&ChannelId>, device: &DeviceId) -> bool {
+    past.device(device)
+        .is_some_and(|identity| past.allows(&identity, channel, Capability::ViewChannel))
+}

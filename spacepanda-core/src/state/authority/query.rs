@@ -1,0 +1,110 @@
+use std::collections::BTreeSet;
+
+use super::{Authority, Capability, Explanation, Said, log::of, resolve, view::View};
+use crate::base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Tip};
+
+impl Authority {
+    /// Whether an operation or the making of a channel counts, as of the last [`Self::settle`];
+    /// `None` if there is none of this id.
+    pub fn counts(&self, id: &EnvelopeId) -> Option<bool> {
+        let index = self.log.dag.index(id).filter(|index| self.log.ops.contains_key(index))?;
+        let here = self.log.dag.holds(&self.settled.past, index);
+        Some(here && !self.settled.silent.contains(&index))
+    }
+
+    /// Whether a removal's line cuts off what was said, as of the last [`Self::settle`].
+    ///
+    /// `is_heard(said, heard)` says whether an entry of a log is that tip or comes before it there:
+    /// [`super::is_up_to`] where the log has not forked. What names something that is not here is cut
+    /// off.
+    pub fn is_cut(&self, said: &Said<'_>, is_heard: impl Fn(Tip, Tip) -> bool) -> bool {
+        let Some(cuts) = self.settled.cuts.get(&said.identity) else { return false };
+        let Ok(past) = self.log.dag.closure(said.past) else { return true };
+        cuts.iter().any(|cut| cut.cuts(&self.log, said, &past, &is_heard))
+    }
+
+    /// The same for an entry of the control channel itself, whose forks are known here.
+    pub fn is_cut_here(&self, said: &Said<'_>) -> bool {
+        self.is_cut(said, |said, heard| resolve::is_in_log(&self.log, said, heard))
+    }
+
+    /// Whether a counting removal of its author did not know an envelope of the control channel, so
+    /// that it supports no state (COMMIT-TREE 3). A later admission in its past frees it.
+    pub fn is_outrun(&self, author: &IdentityId, id: &EnvelopeId) -> bool {
+        let Some(cuts) = self.settled.cuts.get(author) else { return false };
+        let Some(index) = self.log.dag.index(id) else { return true };
+        cuts.iter().any(|cut| cut.outruns(&self.log, index))
+    }
+
+    /// Whose device it is, by a genesis or an admission in the closure of `past`, counting or not:
+    /// the test of what is kept (FORMATS 4).
+    pub fn certifies(&self, past: &[EnvelopeId], device: &DeviceId) -> Option<IdentityId> {
+        let past = self.log.dag.closure(past).ok()?;
+        self.log.certifies(&past, device)
+    }
+
+    /// Every device that was ever certified for somebody, counting or not: whose logs a removal's
+    /// lines must name.
+    pub fn devices_of(&self, identity: &IdentityId) -> BTreeSet<DeviceId> {
+        of(&self.log.admissions, identity)
+            .flat_map(|index| self.log.op(index).certificates())
+            .filter(|certificate| certificate.identity == *identity)
+            .map(|certificate| certificate.device)
+            .collect()
+    }
+
+    /// The admissions of somebody that count, as of the last [`Self::settle`], by id: what a floor
+    /// begins with.
+    pub fn admissions_of(&self, identity: &IdentityId) -> Vec<EnvelopeId> {
+        self.ids(resolve::admissions(&self.settled_view(), identity))
+    }
+
+    /// The admissions in the closure of `past` that name this device, counting or not, by id.
+    pub fn admissions_in(&self, past: &[EnvelopeId], device: &DeviceId) -> Vec<EnvelopeId> {
+        let Ok(past) = self.log.dag.closure(past) else { return Vec::new() };
+        let named = of(&self.log.certificates, device);
+        self.ids(named.filter(|index| self.log.dag.holds(&past, *index)))
+    }
+
+    /// Whether an envelope lies in the closure of `past`.
+    pub fn holds(&self, past: &[EnvelopeId], id: &EnvelopeId) -> bool {
+        let Some(index) = self.log.dag.index(id) else { return false };
+        self.log.dag.closure(past).is_ok_and(|past| self.log.dag.holds(&past, index))
+    }
+
+    /// What ended somebody's membership, as of the last [`Self::settle`]: they get the control
+    /// channel up to these and nothing after. Empty for a member and for a stranger.
+    pub fn ended_by(&self, identity: &IdentityId) -> BTreeSet<EnvelopeId> {
+        resolve::ended_by(&self.settled_view(), identity)
+    }
+
+    /// Whether an envelope is here.
+    pub fn contains(&self, id: &EnvelopeId) -> bool {
+        self.log.dag.contains(id)
+    }
+
+    /// The tips of the control channel: what one's next envelope names.
+    pub fn tips(&self) -> Vec<Tip> {
+        self.log.dag.heads()
+    }
+
+    /// Says whether somebody may do something now, and why. `channel` may be the control channel.
+    pub fn explain(
+        &self,
+        identity: &IdentityId,
+        channel: Option<&ChannelId>,
+        capability: Capability,
+    ) -> Explanation {
+        let channel = channel.and_then(|channel| self.beyond_control(channel));
+        self.settled.matrix.explain(identity, channel, capability)
+    }
+
+    /// The channel, unless it is the control channel, where the server's own rules hold.
+    pub(super) fn beyond_control<'a>(&self, channel: &'a ChannelId) -> Option<&'a ChannelId> {
+        Some(channel).filter(|channel| **channel != self.control)
+    }
+
+    pub(super) fn settled_view(&self) -> View<'_> {
+        View::whole(&self.log, &self.settled.past, &self.settled.refused)
+    }
+}

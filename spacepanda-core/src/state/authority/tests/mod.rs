@@ -1,0 +1,6 @@
+mod duels;
+mod gate;
+mod histories;
+mod lines;
+mod reference;
+mod world;
