@@ -10,7 +10,7 @@ use spacepanda::registry::{Kind, Registry};
 
 use super::args::BackendsArgs;
 
-/// Prints them; false as the exit status only if standard output is gone.
+/// Prints them; the exit status is a failure only if nobody reads standard output.
 pub(super) fn run(args: &BackendsArgs) -> ExitCode {
     let list = List::of(&spacepanda::backends());
     let written = if args.json { list.write_json() } else { list.write_table() };

@@ -46,7 +46,7 @@ pub(super) enum Told {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         #[serde(skip)]
-        message: Message,
+        message: Box<Message>,
     },
     MessageState {
         server: Id<ServerId>,
@@ -131,7 +131,7 @@ impl Told {
                     text,
                     at: message.at.millis(),
                     reason,
-                    message,
+                    message: Box::new(message),
                 }
             }
             Event::MessageState { server, channel, id, state } => Self::MessageState {

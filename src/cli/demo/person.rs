@@ -31,7 +31,7 @@ impl Person {
     }
 
     /// Closes the node; only the folder stays.
-    pub(super) async fn sleep(self) -> Result<Sleeper, Failure> {
+    pub(super) async fn close(self) -> Result<Sleeper, Failure> {
         let identity = self.node.identity();
         self.node.close().await?;
         Ok(Sleeper { name: self.name, folder: self.folder, identity })

@@ -17,7 +17,7 @@ pub(super) async fn play(stage: &mut Stage) -> Result<(), Failure> {
     stage
         .step("All three close their nodes", async {
             for person in [carol, bob, alice] {
-                person.sleep().await?;
+                person.close().await?;
             }
             Ok(())
         })
@@ -93,7 +93,7 @@ async fn sleep_and_catch_up(
     bob: &Person,
     carol: Person,
 ) -> Result<Person, Failure> {
-    let asleep = stage.step("Carol closes her node", carol.sleep()).await?;
+    let asleep = stage.step("Carol closes her node", carol.close()).await?;
     let said = [&[FROM_ALICE, FROM_BOB][..], &WHILE_ASLEEP].concat();
     let talking = async {
         for (index, text) in WHILE_ASLEEP.into_iter().enumerate() {
