@@ -30,6 +30,9 @@ impl World<'_> {
         if let Some((node, call)) = self.asked.keys().next() {
             return Err(format!("node {node} never answers {call:?}"));
         }
+        if let Some(message) = self.known.message_for_removed() {
+            return Err(format!("{message:?} is encrypted for somebody known to be removed"));
+        }
         let server = self.story.server.ok_or("there is no server")?;
         let members = self.members(server)?;
         let good = self.in_good_standing(server, &members)?;

@@ -275,6 +275,7 @@ impl World<'_> {
             (Action::Remove(who), Ok(Reply::Removed { .. }), _) => {
                 self.story.people[who].out = true;
                 self.outcome.removals += 1;
+                self.after(Duration::ZERO, Happening::Act(Action::Say(node)));
             }
             (Action::Leave(_), Ok(Reply::Done), _) => self.outcome.removals += 1,
             // They are not in yet, or the removal was made and its answer lost.
@@ -304,6 +305,10 @@ impl World<'_> {
                 self.meet_channel(node, channel);
             }
             Event::ChannelCreated { channel, .. } => self.meet_channel(node, channel),
+            // Now that it matters who can read.
+            Event::MemberRemoved { .. } => {
+                self.after(Duration::ZERO, Happening::Act(Action::Say(node)));
+            }
             Event::JoinFailed { code, .. } => {
                 let person = &self.story.people[node];
                 if !person.out && !person.doubtful {
