@@ -148,6 +148,15 @@ impl Known {
         self.messages.iter().find(for_removed).map(|(name, _)| *name)
     }
 
+    /// States that several commits were made on.
+    pub(super) fn forks(&self) -> usize {
+        let mut children: BTreeMap<StateId, usize> = BTreeMap::new();
+        for commit in self.states.values().flatten() {
+            *children.entry(commit.parent).or_default() += 1;
+        }
+        children.values().filter(|children| **children > 1).count()
+    }
+
     /// The devices that have a leaf in a state.
     fn roster(&self, state: &StateId) -> BTreeSet<DeviceId> {
         let mut roster: BTreeSet<_> = self.founder.into_iter().collect();
