@@ -70,7 +70,7 @@ fn all(seeds: u64) -> BTreeSet<u64> {
     let sum = |of: fn(&Outcome) -> usize| ran.iter().map(of).sum::<usize>();
     println!(
         "{} of {seeds} seeds hold: {} nodes, {} members in the end, {} messages, {} crashes, {} links \
-         lost or parted, {} removals",
+         lost or parted, {} removals, {} forks",
         ran.len(),
         sum(|ran| ran.nodes),
         sum(|ran| ran.members),
@@ -78,6 +78,7 @@ fn all(seeds: u64) -> BTreeSet<u64> {
         sum(|ran| ran.crashes),
         sum(|ran| ran.losses),
         sum(|ran| ran.removals),
+        sum(|ran| ran.forks),
     );
     outcomes.iter().filter(|(_, ran)| ran.is_err()).map(|(seed, _)| *seed).collect()
 }

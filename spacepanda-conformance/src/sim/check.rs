@@ -30,6 +30,9 @@ impl World<'_> {
         if let Some((node, call)) = self.asked.keys().next() {
             return Err(format!("node {node} never answers {call:?}"));
         }
+        if let Some(message) = self.known.message_for_removed() {
+            return Err(format!("{message:?} is encrypted for somebody known to be removed"));
+        }
         let server = self.story.server.ok_or("there is no server")?;
         let members = self.members(server)?;
         let good = self.in_good_standing(server, &members)?;
@@ -237,13 +240,13 @@ impl World<'_> {
 
     fn is_readable(&self, message: &Message, same: &Message, other: &View) -> Result<(), String> {
         let node = other.node;
+        // What was written on a branch that they never were in may wait until it is handed over.
         if self.known.can_read(&name(message), &other.device, &other.stand)
             && !matches!(same.text, Text::Known(_))
         {
             return Err(format!("node {node} cannot read what it could: {same:?}"));
         }
         match (&message.text, &same.text) {
-            (_, Text::Waiting) => Err(format!("node {node} still waits for {same:?}")),
             (Text::Known(one), Text::Known(two)) if one != two => {
                 Err(format!("node {node} reads {two:?} where another reads {one:?}"))
             }

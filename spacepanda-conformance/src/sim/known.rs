@@ -137,6 +137,37 @@ impl Known {
         !self.past(header.control_past()).is_disjoint(removals)
     }
 
+    /// A message that its author encrypted for somebody whom they knew to be removed, if there is one.
+    pub(super) fn message_for_removed(&self) -> Option<(DeviceId, MessageId)> {
+        let for_removed =
+            |(name, (_, state)): &(&(DeviceId, MessageId), &(EnvelopeId, StateId))| {
+                let roster = self.roster(state);
+                let mut identities = roster.iter().filter_map(|device| self.identities.get(device));
+                identities.any(|identity| self.knew_of_removal(name, identity))
+            };
+        self.messages.iter().find(for_removed).map(|(name, _)| *name)
+    }
+
+    /// States that several commits were made on.
+    pub(super) fn forks(&self) -> usize {
+        let mut children: BTreeMap<StateId, usize> = BTreeMap::new();
+        for commit in self.states.values().flatten() {
+            *children.entry(commit.parent).or_default() += 1;
+        }
+        children.values().filter(|children| **children > 1).count()
+    }
+
+    /// The devices that have a leaf in a state.
+    fn roster(&self, state: &StateId) -> BTreeSet<DeviceId> {
+        let mut roster: BTreeSet<_> = self.founder.into_iter().collect();
+        for state in self.path(state).iter().rev() {
+            let Some(commit) = self.states.get(state).and_then(Option::as_ref) else { continue };
+            roster.retain(|device| !commit.removes.contains(device));
+            roster.extend(commit.adds.iter().map(|added| added.device));
+        }
+        roster
+    }
+
     /// The states from `state` up to the root.
     fn path(&self, state: &StateId) -> Vec<StateId> {
         let parent = |state: &StateId| self.states.get(state)?.as_ref().map(|commit| commit.parent);

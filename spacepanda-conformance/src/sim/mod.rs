@@ -17,6 +17,7 @@
 //! The same seed makes the same run, in every process: [`Outcome::trace_hash`] covers the commands,
 //! the envelopes, what was told and the states.
 
+mod carry;
 mod chance;
 mod check;
 mod disk;
@@ -25,6 +26,7 @@ mod kept;
 mod known;
 mod network;
 mod node;
+mod people;
 mod story;
 mod trace;
 mod world;

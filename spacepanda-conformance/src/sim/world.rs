@@ -1,11 +1,8 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use spacepanda_core::{
-    app::engine::{Act, Call, Event, Input, Link, Tell},
+    app::engine::{Call, Input, Link},
     base::Timestamp,
 };
 
@@ -14,7 +11,7 @@ use super::{
     faults::Faults,
     known::Known,
     network::Network,
-    node::{Done, Node, Progress},
+    node::Node,
     story::{Action, Asked, Story},
     trace::{Kind, Trace},
 };
@@ -23,16 +20,6 @@ use super::{
 const BEGIN: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 /// How far a node's clock is ahead at most.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
-/// How long a save takes at most.
-const SAVE_MAX: Duration = Duration::from_millis(8);
-/// How long a frame is on its way at most, on one link at least, and beyond that by chance.
-const DELAY_MAX: Duration = Duration::from_millis(120);
-/// How much later than others of its link a frame arrives at most.
-const LATE_MAX: Duration = Duration::from_millis(15);
-/// How long a dial that reaches nobody takes at most.
-const PATIENCE_MAX: Duration = Duration::from_secs(3);
-/// How long a lost link goes unnoticed at most.
-const UNNOTICED_MAX: Duration = Duration::from_secs(5);
 /// A world is quiet when nothing but ticks came of this.
 const QUIET: Duration = Duration::from_secs(10 * 60);
 /// A world that is not quiet this long after all went well will never be.
@@ -69,6 +56,8 @@ pub struct Outcome {
     pub losses: usize,
     /// People removed, or who left.
     pub removals: usize,
+    /// States of the group that several commits were made on.
+    pub forks: usize,
     /// How long it went on, in virtual time.
     pub took: Duration,
 }
@@ -88,10 +77,10 @@ pub struct World<'a> {
     pub(super) trace: Trace<'a>,
     pub(super) outcome: Outcome,
     /// When anything was appended or told last.
-    changed: Timestamp,
+    pub(super) changed: Timestamp,
     happenings: usize,
-    entropy: Chance,
-    delays: Chance,
+    pub(super) entropy: Chance,
+    pub(super) delays: Chance,
 }
 
 /// What happens at some time.
@@ -165,6 +154,7 @@ impl<'a> World<'a> {
         match self.live() {
             Ok(()) => Ok(Outcome {
                 trace_hash: self.trace.hash(),
+                forks: self.known.forks(),
                 took: self.now.since(BEGIN),
                 ..self.outcome
             }),
@@ -275,155 +265,12 @@ impl<'a> World<'a> {
         Ok(None)
     }
 
-    fn save_ends(&mut self, node: usize, life: u32) -> Result<Option<usize>, String> {
-        if self.nodes[node].life != life || !self.nodes[node].is_running() {
-            return Ok(None);
-        }
-        if let Some(kept) = self.faults.crashes_at_save() {
-            self.crash(node, kept)?;
-            return Ok(None);
-        }
-        let progress = self.nodes[node].saved()?;
-        self.progress(node, progress)?;
-        Ok(Some(node))
-    }
-
-    fn frame(&mut self, link: Link, bytes: Bytes) -> Option<usize> {
-        let node = self.network.whole(link).filter(|end| end.open)?.node;
-        let (bytes, twice) = self.faults.frame(bytes);
-        if twice {
-            self.nodes[node].push(Input::Frame { link, bytes: bytes.clone() });
-        }
-        self.nodes[node].push(Input::Frame { link, bytes });
-        Some(node)
-    }
-
-    fn dialled(&mut self, from: (usize, u32), dial: u64, to: usize) -> Option<usize> {
-        let (node, life) = from;
-        if self.nodes[node].life != life || !self.nodes[node].is_running() {
-            return None;
-        }
-        if !self.nodes[to].is_running() || !self.network.reaches(node, to) {
-            let late = self.delays.within(PATIENCE_MAX);
-            self.after(late, Happening::DialFailed { from, dial });
-            return None;
-        }
-        let delay = self.delays.within(DELAY_MAX);
-        let (link, other) = self.network.join((node, to), self.now, delay);
-        self.after(delay, Happening::Opened { link, from, dial });
-        self.nodes[to].push(Input::Connected { link: other, dial: None });
-        Some(to)
-    }
-
-    /// Makes a node's steps, and carries out what comes of them, until it is idle.
-    pub(super) fn drive(&mut self, node: usize) -> Result<(), String> {
-        while self.nodes[node].is_busy() {
-            let progress = self.nodes[node].steps(self.now, &mut self.entropy)?;
-            self.progress(node, progress)?;
-        }
-        Ok(())
-    }
-
-    fn progress(&mut self, node: usize, progress: Progress) -> Result<(), String> {
-        for (channel, entry) in &progress.appended {
-            self.changed = self.now;
-            let (device, number, id) = (entry.device, entry.number, entry.id);
-            self.note(Kind::Append, node, format_args!("{channel:?} {device:?} {number} {id}"));
-        }
-        if progress.save_began {
-            let takes = self.delays.within(SAVE_MAX);
-            self.after(takes, Happening::Saved(node, self.nodes[node].life));
-        }
-        for Done { appended, acts, tells } in progress.done {
-            self.durable(appended)?;
-            for act in acts {
-                self.act(node, act);
-            }
-            for tell in tells {
-                self.tell(node, tell)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes what is durable somewhere now.
-    pub(super) fn durable(
-        &mut self,
-        appended: Vec<(spacepanda_core::base::ChannelId, spacepanda_core::base::LogEntry)>,
-    ) -> Result<(), String> {
-        appended.iter().try_for_each(|(channel, entry)| self.known.note(channel, entry))
-    }
-
-    fn act(&mut self, node: usize, act: Act) {
-        match act {
-            Act::Send(link, frame) => {
-                let late = self.delays.within(LATE_MAX);
-                if let Some((to, at)) = self.network.send(link, self.now, late) {
-                    self.at(at, Happening::Frame(to, frame));
-                }
-            }
-            Act::Dial(dial, addresses) => self.dial(node, dial, &addresses),
-            Act::Close(link) => {
-                if let Some((peer, at)) = self.network.close(link, self.now) {
-                    self.at(at, Happening::Ended(peer));
-                }
-                self.nodes[node].push(Input::Disconnected { link });
-            }
-        }
-    }
-
-    fn dial(&mut self, node: usize, dial: u64, addresses: &[String]) {
-        let from = (node, self.nodes[node].life);
-        let targets: BTreeSet<usize> = addresses.iter().filter_map(|at| Network::at(at)).collect();
-        let up = |to: &usize| {
-            self.nodes.get(*to).is_some_and(Node::is_running) && self.network.reaches(node, *to)
-        };
-        let reachable: Vec<usize> = targets.into_iter().filter(up).collect();
-        if reachable.is_empty() {
-            let late = self.delays.within(PATIENCE_MAX);
-            self.after(late, Happening::DialFailed { from, dial });
-            return;
-        }
-        let to = reachable[self.delays.index(reachable.len())];
-        let delay = self.delays.within(DELAY_MAX);
-        self.after(delay, Happening::Dialled { from, dial, to });
-    }
-
-    fn tell(&mut self, node: usize, tell: Tell) -> Result<(), String> {
-        // A join that nobody lets in says for ever that it waits.
-        if !matches!(tell, Tell::Event(Event::JoinProgress { .. })) {
-            self.changed = self.now;
-        }
-        self.note(Kind::Tell, node, format_args!("{tell:?}"));
-        match tell {
-            Tell::Started(Ok(ids)) => {
-                self.nodes[node].started(ids);
-                self.story_begins(node);
-                Ok(())
-            }
-            Tell::Started(Err(error)) => Err(format!("node {node} cannot start: {error}")),
-            Tell::Reply(call, reply) => match self.asked.remove(&(node, call)) {
-                Some(asked) => self.answered(node, asked, reply),
-                None => Err(format!("node {node} answers {call:?}, which nobody made")),
-            },
-            Tell::Event(event) => self.told(node, event),
-        }
-    }
-
-    /// Loses a link; both ends notice in a while.
-    pub(super) fn cut(&mut self, link: Link) {
-        for end in self.network.cut(link) {
-            let unnoticed = self.delays.within(UNNOTICED_MAX);
-            self.after(unnoticed, Happening::Ended(end));
-        }
-    }
-
     /// Lets something happen after a while.
     pub(super) fn after(&mut self, wait: Duration, happening: Happening) {
         self.at(self.now.saturating_add(wait), happening);
     }
 
-    fn at(&mut self, at: Timestamp, happening: Happening) {
+    pub(super) fn at(&mut self, at: Timestamp, happening: Happening) {
         self.queued += 1;
         self.queue.insert((at, self.queued), happening);
     }
