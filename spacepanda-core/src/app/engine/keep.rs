@@ -87,7 +87,9 @@ impl Server {
                 None => return Verdict::Wait(tip.id, Some(tip)),
             }
         }
-        let sound = header.order == order_after(header.timestamp, orders)
+        // In the control channel what an envelope names is its past; it must not claim another.
+        let sound = (header.channel == self.control) == header.control.is_none()
+            && header.order == order_after(header.timestamp, orders)
             && self.authority.certifies(&header.control_past(), envelope).is_some()
             && self.is_about_its_channel(header)
             && (header.channel == self.control) != (header.payload_type == PayloadType::Message);
