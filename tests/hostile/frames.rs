@@ -47,9 +47,13 @@ fn frontier(channel: ChannelId, round: u64, shown: &[Tip], more: bool) -> Vec<u8
         1,
         &[
             &|e| put(e, channel.as_bytes()),
-            &|e| { let _ = e.u64(round).unwrap(); },
+            &|e| {
+                let _ = e.u64(round).unwrap();
+            },
             &|e| tips(e, shown),
-            &|e| { let _ = e.bool(more).unwrap(); },
+            &|e| {
+                let _ = e.bool(more).unwrap();
+            },
         ],
     )
 }
@@ -68,11 +72,21 @@ fn digests(channel: ChannelId, round: u64, times: u64) -> Vec<u8> {
 }
 
 fn about(kind: u8, channel: ChannelId, tip: Tip) -> Vec<u8> {
-    sync_frame(kind, &[&|e| put(e, channel.as_bytes()), &|e| { let _ = e.encode(tip).unwrap(); }])
+    sync_frame(
+        kind,
+        &[&|e| put(e, channel.as_bytes()), &|e| {
+            let _ = e.encode(tip).unwrap();
+        }],
+    )
 }
 
 fn ack(bytes: u64) -> Vec<u8> {
-    sync_frame(4, &[&|e| { let _ = e.u64(bytes).unwrap(); }])
+    sync_frame(
+        4,
+        &[&|e| {
+            let _ = e.u64(bytes).unwrap();
+        }],
+    )
 }
 
 fn put(e: &mut Encoder<Vec<u8>>, bytes: &[u8]) {
@@ -173,7 +187,9 @@ async fn sync_frames_that_are_malformed_or_lie_change_nothing() {
     lies.extend([ack(0), ack(u64::MAX), sync_frame(200, &[])]);
     // Lists that say to have four thousand million items, in frames and in the middle of them.
     for kind in 0..8 {
-        let endless = |e: &mut Encoder<Vec<u8>>| { let _ = e.array(u64::from(u32::MAX)).unwrap(); };
+        let endless = |e: &mut Encoder<Vec<u8>>| {
+            let _ = e.array(u64::from(u32::MAX)).unwrap();
+        };
         let long = |e: &mut Encoder<Vec<u8>>| {
             e.writer_mut().extend([0x5a, 0xff, 0xff, 0xff, 0xff]);
         };
