@@ -12,3 +12,4 @@ mod links;
 mod puppet;
 mod requests;
 mod scene;
+mod welcome;

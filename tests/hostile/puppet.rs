@@ -49,6 +49,44 @@ impl Raw {
     }
 }
 
+/// A link that somebody else dials.
+pub(crate) struct Door {
+    transport: MemoryTransport,
+}
+
+impl Door {
+    /// Is reached by `name` from now on.
+    pub(crate) fn open(network: &MemoryNetwork, name: &str) -> Self {
+        Self { transport: network.transport(name) }
+    }
+
+    /// Lets whoever dials first in, whoever they are.
+    pub(crate) async fn welcome(self, me: &Me) -> Puppet {
+        let Self { transport } = self;
+        let link = loop {
+            let event = within("somebody to dial", transport.recv()).await.unwrap();
+            if let TransportEvent::Connected(link) = event {
+                break link;
+            }
+        };
+        let raw = Raw { transport, link };
+        let mut session = Session::accept(&seed()).unwrap();
+        loop {
+            let frame = raw.next().await.expect("the dialler goes on");
+            for output in session.read(&frame).unwrap() {
+                match output {
+                    Output::Send(frame) => raw.send(frame).await,
+                    Output::Asks(_) => {
+                        raw.send(session.accept_peer(me).unwrap()).await;
+                        return Puppet { raw, session, inbox: VecDeque::new(), asked: 0 };
+                    }
+                    Output::Established(_) | Output::Message(..) => panic!("not to the dialled"),
+                }
+            }
+        }
+    }
+}
+
 /// A proven link.
 pub(crate) struct Puppet {
     raw: Raw,
@@ -134,7 +172,7 @@ pub(crate) fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-fn tree_request(server: ServerId, state: &[u8; 32]) -> Vec<u8> {
+pub(crate) fn tree_request(server: ServerId, state: &[u8; 32]) -> Vec<u8> {
     let mut e = Encoder::new(Vec::new());
     e.map(2).unwrap().u8(0).unwrap().bytes(server.as_bytes()).unwrap();
     e.u8(1).unwrap().bytes(state).unwrap();

@@ -147,6 +147,28 @@ async fn only_a_request_that_is_sound_in_every_part_lets_somebody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_request_of_somebody_who_was_removed_lets_nobody_in_again() {
+    let scene = Scene::set().await;
+    let link = JoinLink::decode(&scene.link).unwrap();
+    let mallory = scene.mallory.certificate.identity();
+    scene.alice.remove_member(scene.server, mallory).await.unwrap();
+    converged(&[&scene.alice, &scene.bob], scene.server).await;
+    let (_, entries) = scene.log(scene.control()).await;
+    let mut puppet = scene.puppet_as(stranger(), Some(link.meeting_secret)).await.unwrap();
+    for entry in &entries {
+        let envelope = Envelope::decode(&entry.bytes).unwrap();
+        if let Ok(Operation::Admit { request }) = Operation::decode(&envelope.header().payload) {
+            ask(&mut puppet, scene.server, &request.encode()).await;
+        }
+    }
+    scene.check_goes_on().await;
+    for node in [&scene.alice, &scene.bob] {
+        let members = node.members(scene.server).await.unwrap();
+        assert!(members.iter().all(|member| member.identity != mallory), "{members:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_altered_link_leads_nowhere_and_is_in_nobodys_way() {
     let network = MemoryNetwork::new();
     let alice = Person::new(&network, "alice", Place::memory().await).open().await;

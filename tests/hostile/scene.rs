@@ -1,7 +1,5 @@
 //! The scene of every attack: Alice and Bob talk, and Mallory, a member like them, turned.
 
-use std::sync::Arc;
-
 use spacepanda::{
     ChannelId, MessageId, Node, ServerId,
     base::{Floors, Frontier, LogEntry, Secret},
@@ -25,6 +23,7 @@ pub(crate) struct Scene {
     /// Mallory's device, whose node is closed.
     pub(crate) mallory: Me,
     mallorys: Person,
+    alices: Person,
     before: Seen,
 }
 
@@ -34,7 +33,8 @@ type Seen = (Vec<[u8; 32]>, Vec<Vec<(MessageId, String)>>, Vec<Vec<(String, Vec<
 impl Scene {
     pub(crate) async fn set() -> Self {
         let network = MemoryNetwork::new();
-        let alice = Person::new(&network, "alice", Place::memory().await).open().await;
+        let alices = Person::new(&network, "alice", Place::memory().await);
+        let alice = alices.open().await;
         let bob = Person::new(&network, "bob", Place::sqlite().await).open().await;
         let mallorys = Person::new(&network, "mallory", Place::memory().await);
         let mallory = mallorys.open().await;
@@ -50,7 +50,7 @@ impl Scene {
         let mallory = take_over(&mallorys.place).await;
         let before = (Vec::new(), Vec::new(), Vec::new());
         let mut scene =
-            Self { network, alice, bob, server, channel, link, mallory, mallorys, before };
+            Self { network, alice, bob, server, channel, link, mallory, mallorys, alices, before };
         scene.before = scene.seen().await;
         scene
     }
@@ -96,11 +96,20 @@ impl Scene {
 
     /// What Mallory's node held of a channel.
     pub(crate) async fn log(&self, channel: ChannelId) -> (Frontier, Vec<LogEntry>) {
-        let store = LogStore::open(Arc::clone(&self.mallorys.place.store().await)).await.unwrap();
-        let frontier = store.frontier(&channel).await.unwrap();
-        let floors: Floors = frontier.tips().map(|tip| (tip.device, 1)).collect();
-        let none = Frontier::new();
-        let entries = store.missing(&channel, &floors, &none, 500, 8_000_000).await.unwrap();
-        (frontier, entries)
+        log(&self.mallorys.place, channel).await
     }
+
+    /// What Alice's node holds of a channel.
+    pub(crate) async fn alices_log(&self, channel: ChannelId) -> Vec<LogEntry> {
+        log(&self.alices.place, channel).await.1
+    }
+}
+
+async fn log(place: &Place, channel: ChannelId) -> (Frontier, Vec<LogEntry>) {
+    let store = LogStore::open(place.store().await).await.unwrap();
+    let frontier = store.frontier(&channel).await.unwrap();
+    let floors: Floors = frontier.tips().map(|tip| (tip.device, 1)).collect();
+    let none = Frontier::new();
+    let entries = store.missing(&channel, &floors, &none, 500, 8_000_000).await.unwrap();
+    (frontier, entries)
 }
