@@ -13,8 +13,8 @@ use spacepanda::{
 use tokio::sync::Mutex;
 
 use crate::{
-    over_both_stores,
-    world::{Person, Place, converged, event, found, join, messages, reads, texts, within},
+    event, over_both_stores,
+    world::{Person, Place, converged, found, join, messages, reads, texts, within},
 };
 
 over_both_stores!(

@@ -5,6 +5,10 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+use spacepanda::{Event, Events};
+
+use crate::world::within;
+
 mod joining;
 mod keys;
 mod removal;
@@ -33,3 +37,16 @@ macro_rules! over_both_stores {
     };
 }
 pub(crate) use over_both_stores;
+
+/// The next event that `pick` takes.
+async fn event<T>(events: &mut Events, what: &str, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
+    let next = async {
+        loop {
+            let event = events.next().await.expect("the node is open").expect("none was missed");
+            if let Some(picked) = pick(&event) {
+                break picked;
+            }
+        }
+    };
+    within(what, next).await
+}

@@ -3,8 +3,8 @@
 use spacepanda::{Event, transport::memory::MemoryNetwork};
 
 use crate::{
-    over_both_stores,
-    world::{Person, Place, converged, event, found, join, messages, reads, texts, until},
+    event, over_both_stores,
+    world::{Person, Place, converged, found, join, messages, reads, texts, until},
 };
 
 over_both_stores!(who_is_removed_reads_and_says_nothing_more_until_a_new_invite);

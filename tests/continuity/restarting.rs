@@ -3,10 +3,10 @@
 use spacepanda::{Event, MessageState, transport::memory::MemoryNetwork};
 
 use crate::{
-    over_both_stores,
+    event, over_both_stores,
     world::{
-        Person, Place, converged, delivered, event, found, join, messages, reads, roster, state,
-        until, within,
+        Person, Place, converged, delivered, found, join, messages, reads, roster, state, until,
+        within,
     },
 };
 

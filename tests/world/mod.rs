@@ -6,7 +6,7 @@ use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use spacepanda::{
-    ChannelId, Event, Events, Member, MessageId, MessageState, Node, ServerId, Text, backends,
+    ChannelId, Member, MessageId, MessageState, Node, ServerId, Text, backends,
     base::Result,
     registry::Setup,
     store::{Batch, Capability, Namespace, Page, ProviderStorageBackend},
@@ -124,23 +124,6 @@ pub(crate) async fn until<T, E: Debug>(
     };
     let answered = tokio::time::timeout(PATIENCE, answered).await;
     answered.unwrap_or_else(|_| panic!("too slow: {what}; last: {last:?}"))
-}
-
-/// The next event that `pick` takes.
-pub(crate) async fn event<T>(
-    events: &mut Events,
-    what: &str,
-    mut pick: impl FnMut(&Event) -> Option<T>,
-) -> T {
-    let next = async {
-        loop {
-            let event = events.next().await.expect("the node is open").expect("none was missed");
-            if let Some(picked) = pick(&event) {
-                break picked;
-            }
-        }
-    };
-    within(what, next).await
 }
 
 /// A channel's messages as two people must agree on them.

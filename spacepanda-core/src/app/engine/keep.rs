@@ -105,7 +105,8 @@ impl Server {
                 None => return Verdict::Wait(tip.id, Some(tip)),
             }
         }
-        let sound = header.order == order_after(header.timestamp, orders)
+        let sound = header.control.is_some()
+            && header.order == order_after(header.timestamp, orders)
             && self.authority.certifies(&header.control_past(), &header.sender).is_some()
             && self.is_about_its_channel(header)
             && header.payload_type == PayloadType::Message;
