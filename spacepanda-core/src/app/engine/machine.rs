@@ -226,7 +226,7 @@ impl Machine {
                 return self
                     .servers
                     .get(server)?
-                    .unloaded()
+                    .unloaded(&self.node)
                     .map(|id| Work::LoadChannel(*server, id));
             }
             Work::Command(
@@ -237,13 +237,14 @@ impl Machine {
                 return self
                     .servers
                     .get(server)?
-                    .unloaded()
+                    .unloaded(&self.node)
                     .map(|id| Work::LoadChannel(*server, id));
             }
             _ => return None,
         };
         let of = self.servers.get(&server)?;
-        (of.knows(&channel) && !of.channels.contains_key(&channel))
+        let met = of.knows(&channel) && self.node.channels.contains_key(&channel);
+        (met && !of.channels.contains_key(&channel))
             .then_some(Work::LoadChannel(server, channel))
     }
 

@@ -138,10 +138,10 @@ impl Server {
             || self.structure.channels().iter().any(|known| known.id == *channel)
     }
 
-    /// A channel that is known and not loaded.
-    pub(super) fn unloaded(&self) -> Option<ChannelId> {
+    /// A channel that was met and is not loaded.
+    pub(super) fn unloaded(&self, node: &Node) -> Option<ChannelId> {
         let ids = self.structure.channels().into_iter().map(|channel| channel.id);
-        ids.into_iter().find(|id| !self.channels.contains_key(id))
+        ids.into_iter().find(|id| node.channels.contains_key(id) && !self.channels.contains_key(id))
     }
 
     pub(super) fn control_channel(&self) -> &Channel {
