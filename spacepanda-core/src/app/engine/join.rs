@@ -39,7 +39,10 @@ const REDIAL: Duration = Duration::from_secs(10);
 pub(super) struct Join {
     pub link: JoinLink,
     row: JoinRow,
-    step: JoinStep,
+    /// The last step that was told.
+    step: Option<JoinStep>,
+    /// Whether it was told that it failed. Should an admission turn out to count, it goes on.
+    failed: bool,
     /// Who was asked, and when last.
     asked: BTreeMap<PeerId, Timestamp>,
     last_asked: Option<Timestamp>,
@@ -59,10 +62,11 @@ impl Join {
     /// A join goes on where its row left it; `None` if the row cannot be read.
     pub(super) fn load(row: JoinRow) -> Option<Self> {
         let link = JoinLink::decode(&row.link).ok()?;
-        let step = if row.complete { JoinStep::Joined } else { JoinStep::Dialling };
+        let step = row.complete.then_some(JoinStep::Joined);
         Some(Self {
             link,
             step,
+            failed: false,
             asked: BTreeMap::new(),
             last_asked: None,
             redial_at: (!row.complete).then_some(Timestamp::ZERO),
@@ -76,7 +80,7 @@ impl Join {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        if self.row.complete {
+        if self.row.complete || self.failed {
             return None;
         }
         self.redial_at.into_iter().chain(self.tree.as_ref().map(|tree| tree.until)).min()
@@ -98,7 +102,10 @@ impl Machine {
             if server.is_member(&me) && server.join.as_ref().is_none_or(Join::is_complete) {
                 return Err(AppError::new("join.member", "You are in this server already."));
             }
-            if server.join.as_ref().is_some_and(|join| !join.is_complete() && join.row.link == text)
+            if server
+                .join
+                .as_ref()
+                .is_some_and(|join| !join.is_complete() && !join.failed && join.row.link == text)
             {
                 self.dial_for_join(&id, cx);
                 return Ok(Reply::Server { server: id, channel: None });
@@ -156,7 +163,10 @@ impl Machine {
     /// Asks those one is connected with, and dials everybody whom the link names.
     pub(super) fn dial_for_join(&mut self, id: &crate::base::ServerId, cx: &mut Cx<'_>) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        let Some(join) = server.join.as_mut().filter(|join| !join.is_complete()) else { return };
+        let Some(join) = server.join.as_mut().filter(|join| !join.is_complete() && !join.failed)
+        else {
+            return;
+        };
         join.redial_at = Some(cx.now.saturating_add(REDIAL));
         let secret = join.link.meeting_secret.clone();
         for addresses in join.link.addresses.clone() {
@@ -176,15 +186,7 @@ impl Machine {
         match reply.refused {
             None => server.tell_step(JoinStep::Admitted, cx),
             Some(refusal) if refusal.is_retryable() => {}
-            Some(refusal) => {
-                server.join = None;
-                cx.fx.batch.delete(VIEW, rows::join_key(server.number));
-                cx.tell(Event::JoinFailed {
-                    server: reply.server,
-                    code: refusal.code(),
-                    message: refusal.message().to_owned(),
-                });
-            }
+            Some(refusal) => server.fail_join(refusal, cx),
         }
     }
 
@@ -238,16 +240,16 @@ impl Server {
     fn tell_step(&mut self, step: JoinStep, cx: &mut Cx<'_>) {
         let server = self.id;
         let Some(join) = self.join.as_mut() else { return };
-        if join.step < step || (step == JoinStep::Dialling && join.step == step) {
-            join.step = step;
+        if join.step < Some(step) {
+            join.step = Some(step);
             cx.tell(Event::JoinProgress { server, step });
         }
     }
 
     /// Sends the request on the first link that proves itself, and after a while also on the next.
     pub(super) fn request(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        let Some(join) = self.join.as_mut().filter(|join| !join.is_complete()) else { return };
-        if join.step >= JoinStep::Admitted {
+        let Some(join) = self.join.as_mut() else { return };
+        if join.is_complete() || join.failed || join.step >= Some(JoinStep::Admitted) {
             return;
         }
         let waited = join.last_asked.is_none_or(|at| cx.now.since(at) >= NEXT_MEMBER);
@@ -267,8 +269,11 @@ impl Server {
     /// Takes a join as far as what is known allows.
     pub(super) fn go_on_joining(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let me = node.me().identity();
-        if self.join.as_ref().is_none_or(Join::is_complete) || !self.is_member(&me) {
+        if self.join.as_ref().is_none_or(Join::is_complete) {
             return;
+        }
+        if !self.is_member(&me) {
+            return self.find_outdone(node, cx);
         }
         self.tell_step(JoinStep::Syncing, cx);
         let Some((state, _)) = self.my_addition(node) else {
@@ -288,6 +293,29 @@ impl Server {
         {
             self.complete(cx);
         }
+    }
+
+    /// Several may have been let in at once by an invite for fewer: whoever holds an admission of their
+    /// own that does not count has come too late.
+    fn find_outdone(&mut self, node: &Node, cx: &mut Cx<'_>) {
+        let admitted = self.authority.certified(&node.device()).is_some();
+        let caught_up = self.caught_up.values().any(|channels| channels.contains(&self.control));
+        let failed = self.join.as_ref().is_none_or(|join| join.failed);
+        if admitted && caught_up && !failed {
+            self.fail_join(Refusal::UsedUp, cx);
+        }
+    }
+
+    /// Tells that a join was refused, and asks nobody any more.
+    fn fail_join(&mut self, refusal: Refusal, cx: &mut Cx<'_>) {
+        let Some(join) = self.join.as_mut().filter(|join| !join.failed) else { return };
+        join.failed = true;
+        cx.fx.batch.delete(VIEW, rows::join_key(self.number));
+        cx.tell(Event::JoinFailed {
+            server: self.id,
+            code: refusal.code(),
+            message: refusal.message().to_owned(),
+        });
     }
 
     fn complete(&mut self, cx: &mut Cx<'_>) {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 
@@ -27,6 +27,11 @@ const REDIAL_MS_MAX: u64 = 120_000;
 const UNPROVEN_MAX: usize = 256;
 /// Devices whose addresses are kept.
 const BOOK_LEN_MAX: usize = 8_192;
+/// Devices nobody has vouched for yet, whose addresses are remembered until somebody does.
+const STRANGERS_MAX: usize = 1_024;
+/// Within this time two links with one device were made at once, and one of them has to yield; a later
+/// one says that the other side has lost the first.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Every link, whom it leads to, and whom to dial.
 #[derive(Default)]
@@ -36,6 +41,7 @@ pub(super) struct Links {
     dials: BTreeMap<u64, Dial>,
     next_dial: u64,
     book: BTreeMap<DeviceId, AddressRecord>,
+    strangers: BTreeMap<DeviceId, AddressRecord>,
     redials: BTreeMap<DeviceId, Redial>,
     pub addresses: Vec<String>,
 }
@@ -50,6 +56,7 @@ struct Peer {
     link: Link,
     identity: IdentityId,
     dialled_by: DeviceId,
+    since: Timestamp,
     /// The server that one of us joins by the other.
     joins: Option<ServerId>,
 }
@@ -214,16 +221,17 @@ impl Machine {
             cx.fx.acts.push(Act::Send(link, answer));
         }
         let dialled_by = if dialled { me } else { peer };
-        self.welcome(peer, Peer { link, identity, dialled_by, joins }, me, cx)
+        self.welcome(peer, Peer { link, identity, dialled_by, since: cx.now, joins }, me, cx)
     }
 
-    /// Of two links with one device the one dialled by the lower id stays; of two by the same, the newer.
+    /// Of two links with one device, made at once, the one dialled by the lower id stays; else the newer.
     fn welcome(&mut self, peer: PeerId, new: Peer, me: DeviceId, cx: &mut Cx<'_>) -> bool {
         let lower = peer.min(me);
         let (identity, joins) = (new.identity, new.joins);
         if let Some(old) = self.node.links.peers.get_mut(&peer) {
             old.joins = old.joins.or(joins);
-            if old.dialled_by == lower && new.dialled_by != lower {
+            let at_once = cx.now.since(old.since) < AT_ONCE;
+            if at_once && old.dialled_by == lower && new.dialled_by != lower {
                 for server in self.servers.values_mut() {
                     server.request(&mut self.node, cx);
                 }
@@ -320,20 +328,16 @@ impl Machine {
         let me = self.node.device();
         let mut news = Vec::new();
         for record in records.into_iter().take(RECORDS_MAX) {
-            let known = self
-                .servers
-                .values()
-                .any(|server| server.authority.certified(&record.device).is_some());
-            let held = self.node.links.book.get(&record.device).map(|held| held.number);
-            let fits = held.is_some() || self.node.links.book.len() < BOOK_LEN_MAX;
-            let wanted = (known || record.device == from)
-                && record.device != me
-                && held < Some(record.number)
-                && fits;
-            if wanted && record.is_sound() {
-                cx.fx.batch.put(VIEW, rows::address_key(&record.device), cbor::encode(&record));
-                self.node.links.book.insert(record.device, record.clone());
-                news.push(record);
+            let device = record.device;
+            if device == me || !self.node.links.is_news(&record) || !record.is_sound() {
+                continue;
+            }
+            if device == from || self.is_certified(&device) {
+                if self.node.links.keep_record(&record, cx) {
+                    news.push(record);
+                }
+            } else if self.node.links.strangers.len() < STRANGERS_MAX {
+                self.node.links.strangers.insert(device, record);
             }
         }
         if news.is_empty() {
@@ -345,6 +349,25 @@ impl Machine {
             self.node.send(peer, Kind::AddressRecords, &frame, cx);
         }
         self.dial_members(cx);
+    }
+
+    /// Keeps the addresses of those who were vouched for meanwhile, and dials whom one may.
+    pub(super) fn meet_strangers(&mut self, cx: &mut Cx<'_>) {
+        let known: Vec<_> =
+            self.node.links.strangers.keys().copied().filter(|id| self.is_certified(id)).collect();
+        for device in known {
+            // Taken out first: it is news beside what is kept.
+            if let Some(record) = self.node.links.strangers.remove(&device)
+                && self.node.links.is_news(&record)
+            {
+                self.node.links.keep_record(&record, cx);
+            }
+        }
+        self.dial_members(cx);
+    }
+
+    fn is_certified(&self, device: &DeviceId) -> bool {
+        self.servers.values().any(|server| server.authority.certified(device).is_some())
     }
 
     /// Takes the addresses at which this node can be reached.
@@ -403,13 +426,32 @@ impl Machine {
 }
 
 impl Links {
+    /// Whether a record says more than what is kept.
+    fn is_news(&self, record: &AddressRecord) -> bool {
+        let of = |book: &BTreeMap<DeviceId, AddressRecord>| {
+            book.get(&record.device).map(|held| held.number)
+        };
+        of(&self.book).max(of(&self.strangers)) < Some(record.number)
+    }
+
+    /// Keeps a record, if there is room; says whether it did.
+    fn keep_record(&mut self, record: &AddressRecord, cx: &mut Cx<'_>) -> bool {
+        let device = record.device;
+        if !self.book.contains_key(&device) && self.book.len() >= BOOK_LEN_MAX {
+            return false;
+        }
+        cx.fx.batch.put(VIEW, rows::address_key(&device), cbor::encode(record));
+        self.book.insert(device, record.clone());
+        true
+    }
+
     /// Puts off the next try by a pause that doubles, half more or less.
     fn postpone(&mut self, device: DeviceId, cx: &mut Cx<'_>) {
         let random = cx.chance.number();
         let redial =
             self.redials.entry(device).or_insert(Redial { at: cx.now, pause_ms: REDIAL_MS_MIN });
         let wait = redial.pause_ms / 2 + random % redial.pause_ms;
-        redial.at = cx.now.saturating_add(std::time::Duration::from_millis(wait));
+        redial.at = cx.now.saturating_add(Duration::from_millis(wait));
         redial.pause_ms = (redial.pause_ms * 2).min(REDIAL_MS_MAX);
     }
 }

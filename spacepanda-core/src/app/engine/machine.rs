@@ -244,8 +244,7 @@ impl Machine {
         };
         let of = self.servers.get(&server)?;
         let met = of.knows(&channel) && self.node.channels.contains_key(&channel);
-        (met && !of.channels.contains_key(&channel))
-            .then_some(Work::LoadChannel(server, channel))
+        (met && !of.channels.contains_key(&channel)).then_some(Work::LoadChannel(server, channel))
     }
 
     /// What `work` must know, given what is loaded already.
@@ -330,7 +329,10 @@ impl Machine {
             Work::Body { server, channel, tip, envelope, from } => {
                 self.on(server, |s, node| s.body(node, channel, tip, envelope, from, cx));
             }
-            Work::Settle(server) => self.on(server, |s, node| s.settle(node, cx)),
+            Work::Settle(server) => {
+                self.on(server, |s, node| s.settle(node, cx));
+                self.meet_strangers(cx);
+            }
             Work::Reach(server, state) => self.on(server, |s, node| s.reach(node, state, cx)),
             Work::StandOn(server, state) => self.on(server, |s, node| s.stand_on(node, state, cx)),
             Work::Enter { server, state, tree } => {

@@ -15,7 +15,7 @@ use crate::{
     base::{ChannelId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip},
     state::{
         authority::{Authority, PermissionMatrix},
-        crdt::{Draft, Structure},
+        crdt::{Draft, Reason, Structure},
         envelope::{Verified, Waiting},
         mls::{
             CommitPayload, Group,
@@ -61,6 +61,8 @@ pub(super) struct Server {
     pub waiting: Waiting,
     pub drafts: VecDeque<(u64, Draft)>,
     pub unopened: BTreeMap<StateId, BTreeSet<(ChannelId, Tip)>>,
+    /// States that no replay from what is kept leads to, and why.
+    pub unreachable: BTreeMap<StateId, Reason>,
     pub join: Option<Join>,
     pub shares: BTreeMap<PeerId, BTreeMap<ChannelId, Share>>,
     pub caught_up: BTreeMap<PeerId, BTreeSet<ChannelId>>,
@@ -123,6 +125,7 @@ impl Server {
             waiting: Waiting::new(),
             drafts: VecDeque::new(),
             unopened: BTreeMap::new(),
+            unreachable: BTreeMap::new(),
             join: None,
             shares: BTreeMap::new(),
             caught_up: BTreeMap::new(),

@@ -266,6 +266,8 @@ impl Server {
         for state in self.unopened.keys() {
             if self.kept.contains_key(state) {
                 self.open_waiting(node, state);
+            } else if self.unreachable.contains_key(state) {
+                continue;
             } else if !self.kept.is_empty() && self.tree.path_to(&self.view(), state).is_some() {
                 node.queue(Work::Reach(self.id, *state));
             }

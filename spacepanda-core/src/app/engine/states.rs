@@ -13,6 +13,7 @@ use crate::{
     },
     state::{
         authority::authorize,
+        crdt::Reason,
         envelope::{Envelope, Header, Origin, PayloadType, Verified},
         mls::{
             self, Change, Group, Merged, MlsError, Parents,
@@ -56,7 +57,12 @@ impl Server {
 
     /// Processes the next commit on the path to `state`, on a copy of its parent.
     pub(super) fn reach(&mut self, node: &mut Node, state: StateId, cx: &mut Cx<'_>) {
-        let Some(next) = self.next_commit(&state) else { return };
+        let Some(next) = self.next_commit(&state) else {
+            if self.stand.is_some() && !self.kept.contains_key(&state) {
+                self.give_up(node, state, Reason::StateUnknown);
+            }
+            return;
+        };
         let NextCommit { parent, commit, at } = next;
         let entry = cx.loaded.entry(&self.control, &at.tip);
         let envelope = entry.and_then(|entry| Envelope::decode(&entry.bytes).ok()?.trust().ok());
@@ -75,11 +81,22 @@ impl Server {
                 node.settle(self.id);
             }
             // One's own commit cannot be processed again, so its child was kept or its window passed.
-            Err(MlsError::Own | MlsError::Inactive | MlsError::Storage) => {}
+            Err(MlsError::Own | MlsError::Inactive) => {
+                self.give_up(node, state, Reason::KeysGone);
+            }
+            Err(MlsError::Storage) => {}
             Err(_) => {
                 self.tree.mark_invalid(commit);
                 node.settle(self.id);
             }
+        }
+    }
+
+    /// Notes that nothing kept leads to a state, and says so of the messages that wait for it. Should it
+    /// be reached another way, they are opened then.
+    fn give_up(&mut self, node: &mut Node, state: StateId, reason: Reason) {
+        if self.unreachable.insert(state, reason).is_none() {
+            self.open_waiting(node, &state);
         }
     }
 
@@ -144,6 +161,7 @@ impl Server {
         }
         let row = StateRow { server: self.number, state, left: Some(cx.now), bytes, stand: false };
         rows::put_state(&mut cx.fx.batch, number, &row);
+        self.unreachable.remove(&state);
         self.kept.insert(state, Kept { number, row });
         self.hold_group(state, group);
         self.open_waiting(node, &state);

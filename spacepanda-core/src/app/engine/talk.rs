@@ -182,17 +182,16 @@ impl Server {
         payload: &MessagePayload,
         cx: &mut Cx<'_>,
     ) {
-        let reading = match self.never_reached(&payload.state) {
-            Some(reason) => {
-                self.done_opening(node, envelope, payload.state, cx);
-                Reading::Unreadable { reason }
+        let reading = if let Some(reason) = self.never_reached(&payload.state) {
+            self.done_opening(node, envelope, payload.state, cx);
+            Reading::Unreadable { reason }
+        } else if let Some(reason) = self.unreachable.get(&payload.state) {
+            Reading::Unreadable { reason: *reason }
+        } else {
+            if self.tree.path_to(&self.view(), &payload.state).is_some() {
+                node.queue(Work::Reach(self.id, payload.state));
             }
-            None => {
-                if self.tree.path_to(&self.view(), &payload.state).is_some() {
-                    node.queue(Work::Reach(self.id, payload.state));
-                }
-                Reading::Waiting
-            }
+            Reading::Waiting
         };
         self.put_entry(node, envelope, payload.id, reading, true, cx);
     }

@@ -138,9 +138,14 @@ impl Authority {
         })
     }
 
-    /// The frontier of the control channel up to what ended somebody's membership.
+    /// The frontier of the control channel up to what ended somebody's membership; of whoever was let in
+    /// and never was a member, because others had used the invite before, up to that admission.
     pub fn ended(&self, identity: &IdentityId) -> Frontier {
-        let ended_by = self.ended_by(identity);
+        let mut ended_by = self.ended_by(identity);
+        if ended_by.is_empty() {
+            let admissions = of(&self.log.admissions, identity);
+            ended_by.extend(admissions.map(|index| self.log.op(index).id));
+        }
         let past = self.log.dag.closure(&ended_by).unwrap_or_default();
         self.log.dag.frontier(&past)
     }
