@@ -214,6 +214,11 @@ impl Server {
         if self.authority.is_admitted_by(&request) {
             return Ok(());
         }
+        // A key package adds once: the request of somebody who was removed since is of no use to them,
+        // and others who hold it must not bring them back by it.
+        if self.head.is_some_and(|head| self.tree.used_packages(&head).contains(&facts.reference)) {
+            return Err(Refusal::Invalid);
+        }
         self.authority.may_admit(&me, &request, cx.now).map_err(|error| match error {
             AdmitError::Unknown => Refusal::Unknown,
             AdmitError::Expired => Refusal::Expired,
