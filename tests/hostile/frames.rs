@@ -13,8 +13,11 @@ use crate::{
     scene::Scene,
 };
 
+/// Writes a field.
+type Field<'a> = &'a dyn Fn(&mut Encoder<Vec<u8>>);
+
 /// A sync frame of a kind, with its fields in order.
-pub(crate) fn sync_frame(kind: u8, fields: &[&dyn Fn(&mut Encoder<Vec<u8>>)]) -> Vec<u8> {
+pub(crate) fn sync_frame(kind: u8, fields: &[Field<'_>]) -> Vec<u8> {
     let mut e = Encoder::new(Vec::new());
     e.array(2).unwrap().u8(kind).unwrap().map(fields.len() as u64).unwrap();
     for (key, field) in fields.iter().enumerate() {

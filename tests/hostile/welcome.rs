@@ -58,9 +58,9 @@ async fn a_newcomer_enters_by_the_true_tree_and_by_no_other() {
     // What Eve asks for is passed on, and Alice lets her in.
     let request = to_eve.next(Kind::JoinRequest).await.unwrap();
     let mut to_alice = scene.puppet().await;
+    let before = scene.alice.server_status(server).await.unwrap().epoch;
     to_alice.send(Kind::JoinRequest, &request).await;
     let admitted = to_alice.next(Kind::JoinReply).await.unwrap();
-    let before = scene.bob.server_status(server).await.unwrap().epoch;
     let head = until("Eve is added", async || {
         let status = scene.alice.server_status(server).await.unwrap();
         let added = status.members == 4 && status.stand == status.head && status.epoch > before;

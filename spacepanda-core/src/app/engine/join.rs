@@ -221,6 +221,12 @@ impl Server {
         if self.authority.is_admitted_by(&request) {
             return Ok(());
         }
+        // A key package adds once: the request of somebody who was removed since is of no use to them,
+        // and others who hold it must not bring them back by it.
+        let used = |head| self.tree.used_packages(&self.view(), &head).contains(&facts.reference);
+        if self.head.is_some_and(used) {
+            return Err(Refusal::Invalid);
+        }
         if self.matrix.members().len() >= MEMBERS_MAX {
             return Err(Refusal::Full);
         }
