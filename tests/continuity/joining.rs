@@ -1,6 +1,6 @@
 //! Joins that a restart interrupts, and joins by others than the founder.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +16,9 @@ use crate::{
     event, over_both_stores,
     world::{Person, Place, converged, found, join, messages, reads, texts, within},
 };
+
+/// Less than any pause after which something is tried again.
+const AT_ONCE: Duration = Duration::from_secs(4);
 
 over_both_stores!(
     a_key_package_made_before_a_restart_opens_a_welcome_that_comes_after_it,
@@ -100,6 +103,35 @@ async fn of_two_who_could_add_somebody_one_does(place: impl AsyncFn() -> Place) 
         for who in ["alice", "bob", "carol"] {
             reads(node, server, channel, &format!("{who} is here")).await;
         }
+    }
+}
+
+/// Asking again while a link is being made makes no second one, which would end the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_again_and_again_does_not_wait_longer() {
+    let network = MemoryNetwork::new();
+    let alice = Person::new(&network, "alice", Place::memory().await).open().await;
+    let (server, _, link) = found(&alice).await;
+    for _ in 0..12 {
+        let bob = Person::new(&network, "bob", Place::memory().await).open().await;
+        for _ in 0..4 {
+            bob.join_server(&link).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let joined = async {
+            while !bob.servers().await.unwrap()[0].joined {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(AT_ONCE, joined).await.expect("before the link is dialled again");
+        bob.leave(server).await.unwrap();
+        within("Bob is out", async {
+            while alice.members(server).await.unwrap().len() > 1 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        bob.close().await.unwrap();
     }
 }
 

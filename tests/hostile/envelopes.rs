@@ -6,7 +6,7 @@ use spacepanda::{
     base::{EnvelopeId, Timestamp, cbor},
 };
 use spacepanda_core::state::{
-    authority::Operation,
+    authority::{Name, Operation},
     envelope::{Envelope, Header, PayloadType, VERSION, Verified, order_after},
     identity::KeyPair,
     link::Kind,
@@ -48,7 +48,7 @@ async fn next(scene: &Scene, operation: Operation) -> Header {
 
 fn rename(scene: &Scene, name: &str) -> Operation {
     let target = scene.mallory.certificate.identity();
-    Operation::SetNickname { target, name: name.to_owned() }
+    Operation::SetNickname { target: Some(target), name: Name::new(name).unwrap() }
 }
 
 /// Signs whatever a header says, with whatever key.

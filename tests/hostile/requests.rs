@@ -3,7 +3,7 @@
 use minicbor::{Decoder, Encoder};
 use spacepanda::{JoinLink, ServerId, base::Secret, transport::memory::MemoryNetwork};
 use spacepanda_core::state::{
-    authority::{JoinRequest, Operation},
+    authority::{JoinRequest, Name, Operation},
     envelope::{Envelope, PayloadType},
     identity::{KeyPair, VerifiedCertificate},
     link::{Kind, Me},
@@ -53,8 +53,29 @@ fn request(
     package: Vec<u8>,
     device: &KeyPair,
 ) -> Vec<u8> {
-    JoinRequest::sign(server, invite, "Eve".to_owned(), certificate, package, [2; 16], device)
-        .encode()
+    let (name, nonce) = (Name::new("Eve").unwrap(), [2; 16]);
+    let invite = KeyPair::from_secret(invite.clone());
+    let signed = JoinRequest::sign(
+        server,
+        name.clone(),
+        certificate,
+        package.clone(),
+        nonce,
+        &invite,
+        device,
+    );
+    // For somebody else's certificate nobody honest signs.
+    let forged = || JoinRequest {
+        server,
+        invite: *invite.public(),
+        name,
+        certificate: certificate.certificate().clone(),
+        key_package: package,
+        nonce,
+        invite_signature: invite.sign("spacepanda-invite-v1", b"forged"),
+        device_signature: device.sign("spacepanda-join-v1", b"forged"),
+    };
+    signed.unwrap_or_else(|_| forged()).encode()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +145,7 @@ async fn only_a_request_that_is_sound_in_every_part_lets_somebody_in() {
     for entry in &entries {
         let envelope = Envelope::decode(&entry.bytes).unwrap();
         if envelope.header().payload_type == PayloadType::Authority
-            && let Ok(Operation::Admit { request }) = Operation::decode(&envelope.header().payload)
+            && let Ok(Operation::Admit(request)) = Operation::decode(&envelope.header().payload)
         {
             ask(&mut puppet, scene.server, &request.encode()).await;
             repeated += 1;
@@ -157,7 +178,7 @@ async fn the_request_of_somebody_who_was_removed_lets_nobody_in_again() {
     let mut puppet = scene.puppet_as(stranger(), Some(link.meeting_secret)).await.unwrap();
     for entry in &entries {
         let envelope = Envelope::decode(&entry.bytes).unwrap();
-        if let Ok(Operation::Admit { request }) = Operation::decode(&envelope.header().payload) {
+        if let Ok(Operation::Admit(request)) = Operation::decode(&envelope.header().payload) {
             ask(&mut puppet, scene.server, &request.encode()).await;
         }
     }

@@ -252,6 +252,15 @@ impl Server {
         }
     }
 
+    /// Forgets what a peer was asked: the link on which it was is gone, and what was on its way too.
+    pub(super) fn forget_asked(&mut self, peer: &PeerId) {
+        let Some(join) = self.join.as_mut().filter(|join| !join.is_complete()) else { return };
+        if join.asked.remove(peer).is_some() {
+            join.last_asked = None;
+        }
+        join.tree = join.tree.take().filter(|ask| !ask.of.contains(peer));
+    }
+
     /// Sends the request on the first link that proves itself, and after a while also on the next.
     pub(super) fn request(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let Some(join) = self.join.as_mut() else { return };

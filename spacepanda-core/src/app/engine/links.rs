@@ -65,7 +65,7 @@ struct Peer {
 #[derive(Debug, Clone)]
 enum Dial {
     Member(DeviceId),
-    Join(ServerId, Secret<32>),
+    Join(ServerId, Secret<32>, Vec<String>),
 }
 
 struct Redial {
@@ -117,7 +117,8 @@ impl Links {
             || self.open.values().any(|open| open.dial.as_ref().is_some_and(to))
     }
 
-    /// Dials a member whom a link names.
+    /// Dials a member whom a link names, unless that is under way or led to a link that lives: two
+    /// links by one dialler can end each other.
     pub(super) fn dial_to_join(
         &mut self,
         server: ServerId,
@@ -125,7 +126,14 @@ impl Links {
         meeting_secret: Secret<32>,
         cx: &mut Cx<'_>,
     ) {
-        self.dial(Dial::Join(server, meeting_secret), addresses, cx);
+        let same = |dial: &Dial| {
+            matches!(dial, Dial::Join(of, secret, to)
+                if *of == server && secret.expose() == meeting_secret.expose() && *to == addresses)
+        };
+        let open = self.open.values().filter_map(|open| open.dial.as_ref());
+        if !self.dials.values().chain(open).any(same) {
+            self.dial(Dial::Join(server, meeting_secret, addresses.clone()), addresses, cx);
+        }
     }
 
     fn dial(&mut self, dial: Dial, addresses: Vec<String>, cx: &mut Cx<'_>) {
@@ -149,7 +157,7 @@ impl Machine {
             None => Session::accept(&seed).map(|session| (session, None)),
             Some(dial) => {
                 let meeting = match dial {
-                    Dial::Join(_, secret) => Some(secret.clone()),
+                    Dial::Join(_, secret, _) => Some(secret.clone()),
                     Dial::Member(_) => None,
                 };
                 Session::dial(&seed, self.node.me().link_self(), meeting)
@@ -208,7 +216,7 @@ impl Machine {
             server.authority.meeting_secrets().any(|secret| open.session.knows(&secret))
         };
         let joins = match &open.dial {
-            Some(Dial::Join(server, _)) => Some(*server),
+            Some(Dial::Join(server, ..)) => Some(*server),
             Some(Dial::Member(_)) => None,
             None => self.servers.values().find(invited).map(|server| server.id),
         };
@@ -225,11 +233,13 @@ impl Machine {
     }
 
     /// Of two links with one device, made at once, the one dialled by the lower id stays; else the newer.
-    fn welcome(&mut self, peer: PeerId, new: Peer, me: DeviceId, cx: &mut Cx<'_>) -> bool {
+    fn welcome(&mut self, peer: PeerId, mut new: Peer, me: DeviceId, cx: &mut Cx<'_>) -> bool {
         let lower = peer.min(me);
-        let (identity, joins) = (new.identity, new.joins);
+        let identity = new.identity;
         if let Some(old) = self.node.links.peers.get_mut(&peer) {
-            old.joins = old.joins.or(joins);
+            // Whichever stays serves what both were made for.
+            old.joins = old.joins.or(new.joins);
+            new.joins = old.joins;
             let at_once = cx.now.since(old.since) < AT_ONCE;
             if at_once && old.dialled_by == lower && new.dialled_by != lower {
                 for server in self.servers.values_mut() {
@@ -255,6 +265,7 @@ impl Machine {
                 server.shares.remove(&peer);
                 server.caught_up.remove(&peer);
                 server.asked.clear();
+                server.forget_asked(&peer);
                 server.request(&mut self.node, cx);
             }
         }
