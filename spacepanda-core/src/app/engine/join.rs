@@ -288,7 +288,7 @@ impl Server {
             return;
         }
         if !self.is_member(&me) {
-            return self.find_outdone(node, cx);
+            return self.find_outdone(cx);
         }
         self.tell_step(JoinStep::Syncing, cx);
         let Some((state, _)) = self.my_addition(node) else {
@@ -312,11 +312,12 @@ impl Server {
 
     /// Several may have been let in at once by an invite for fewer: whoever holds an admission of their
     /// own that does not count has come too late.
-    fn find_outdone(&mut self, node: &Node, cx: &mut Cx<'_>) {
-        let admitted = self.authority.certified(&node.device()).is_some();
+    fn find_outdone(&mut self, cx: &mut Cx<'_>) {
+        let Some(join) = self.join.as_ref().filter(|join| !join.failed) else { return };
+        let request = JoinRequest::decode(&join.row.request);
+        let granted = request.is_ok_and(|request| self.authority.is_granted(&request));
         let caught_up = self.caught_up.values().any(|channels| channels.contains(&self.control));
-        let failed = self.join.as_ref().is_none_or(|join| join.failed);
-        if admitted && caught_up && !failed {
+        if granted && caught_up {
             self.fail_join(Refusal::UsedUp, cx);
         }
     }

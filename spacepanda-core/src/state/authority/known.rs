@@ -105,6 +105,14 @@ impl Authority {
         }
     }
 
+    /// Whether just this request was granted by anything held, counting or not.
+    pub fn is_granted(&self, request: &JoinRequest) -> bool {
+        of(&self.log.admissions, &request.certificate.identity).any(|index| {
+            let operation = self.log.op(index).operation();
+            matches!(operation, Some(Operation::Admit(granted)) if **granted == *request)
+        })
+    }
+
     /// Whether somebody is a member by just this request.
     pub fn is_admitted_by(&self, request: &JoinRequest) -> bool {
         let admissions = self.admits_of(&request.certificate.identity);
