@@ -62,12 +62,12 @@ impl Known {
         match Operation::decode(&header.payload) {
             Ok(Operation::Genesis(genesis)) => {
                 self.founder = Some(header.sender);
-                if let Some(owner) = genesis.owners().first() {
+                if let Some(owner) = genesis.owners.first() {
                     self.identities.insert(header.sender, owner.identity);
                 }
             }
-            Ok(Operation::Admit { request }) => {
-                let certificate = request.certificate();
+            Ok(Operation::Admit(request)) => {
+                let certificate = &request.certificate;
                 self.identities.insert(certificate.device, certificate.identity);
                 self.admissions.entry(certificate.device).or_default().insert(id);
             }

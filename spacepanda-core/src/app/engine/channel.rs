@@ -167,7 +167,7 @@ impl Channel {
     }
 
     /// Where each log begins for somebody who came in by one of `admits`: at the first envelope whose
-    /// control parents have it in their past (FORMATS 4).
+    /// control parents have it in their past.
     pub(super) fn floors(&self, dag: &Dag, admits: &[EnvelopeId]) -> Floors {
         let admits: Vec<_> = admits.iter().filter_map(|id| dag.index(id)).collect();
         let begins = |control: &Vec<EnvelopeId>| {

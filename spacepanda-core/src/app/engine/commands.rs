@@ -100,7 +100,7 @@ impl Machine {
         Ok((server, &mut self.node))
     }
 
-    /// One step, one batch: the founder's control log from 1 to 5, and the group (FORMATS 2).
+    /// One step, one batch: the founder's control log from 1 to 5, and the group.
     fn create_server(&mut self, name: &str, cx: &mut Cx<'_>) -> Result<Reply, AppError> {
         let name = checked_name(name)?;
         let node = &mut self.node;
@@ -301,7 +301,7 @@ impl Server {
         ))
     }
 
-    /// Removes somebody, and writes how far they had been heard (AUTHORITY 7).
+    /// Removes somebody, and writes how far they had been heard.
     fn remove_member(
         &mut self,
         node: &mut Node,

@@ -9,7 +9,7 @@ use crate::base::{
 
 const PREFIX: &str = "spacepanda:join/";
 
-/// What a join link says (DESIGN 13). It lets whoever holds it ask to come in.
+/// What a join link says. It lets whoever holds it ask to come in.
 #[derive(Debug, Clone)]
 pub struct JoinLink {
     /// The server: the hash of its genesis.

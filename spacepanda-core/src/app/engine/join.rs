@@ -417,7 +417,7 @@ impl Server {
         }
     }
 
-    /// Enters the group by a welcome, once everything about it checks out (DESIGN 13). The key package
+    /// Enters the group by a welcome, once everything about it checks out. The key package
     /// stays: if the addition loses its race, the same package opens the next welcome.
     pub(super) fn enter(&mut self, node: &mut Node, state: StateId, tree: &Bytes, cx: &mut Cx<'_>) {
         let Some((wanted, tip)) = self.my_addition(node) else { return };

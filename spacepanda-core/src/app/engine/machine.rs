@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// One node's decisions (FORMATS 7): pure, so that the same inputs, times and seeds give the same
+/// One node's decisions: pure, so that the same inputs, times and seeds give the same
 /// outputs.
 pub struct Machine {
     pub(super) node: Node,

@@ -224,7 +224,7 @@ impl Server {
         }
     }
 
-    /// One hash of what members who have converged hold alike (FORMATS 4).
+    /// One hash of what members who have converged hold alike.
     pub(super) fn state_hash(&self) -> [u8; 32] {
         let admits: Vec<EnvelopeId> =
             self.matrix.members().keys().flat_map(|id| self.authority.admits_of(id)).collect();

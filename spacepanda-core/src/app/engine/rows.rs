@@ -1,4 +1,4 @@
-//! Where the machine keeps what: namespaces, keys and records (FORMATS 6). Keys hold local numbers,
+//! Where the machine keeps what: namespaces, keys and records. Keys hold local numbers,
 //! sequence numbers and times, never an id, but for address records.
 
 use bytes::Bytes;

@@ -238,7 +238,7 @@ impl Server {
         }
     }
 
-    /// Walks the tree again: the head, a vote where it is due, and the stand (COMMIT-TREE 4 to 7).
+    /// Walks the tree again: the head, a vote where it is due, and the stand.
     fn choose(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         if self.fork_moved == ForkMoved::Now {
             self.fork_moved = ForkMoved::At(cx.now);

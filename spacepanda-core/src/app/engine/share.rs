@@ -39,7 +39,7 @@ impl Server {
         node.sync.handle(Event::Open { channel, frontier }, now);
     }
 
-    /// Shares with every connected peer what authority, as known now, lets it have (FORMATS 4).
+    /// Shares with every connected peer what authority, as known now, lets it have.
     pub(super) fn share(&mut self, node: &mut Node, cx: &Cx<'_>) {
         let peers: Vec<_> = node.links.peers().collect();
         self.shares.retain(|peer, _| peers.contains(peer));

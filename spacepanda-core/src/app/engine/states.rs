@@ -217,7 +217,7 @@ impl Server {
     }
 
     /// Makes the difference between authority and the head's leaves one commit, when it is this
-    /// device's turn (COMMIT-TREE 8).
+    /// device's turn.
     pub(super) fn reconcile(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let Some(head) = self.head.filter(|head| Some(*head) == self.stand) else {
             self.reconcile_at = None;
@@ -327,7 +327,7 @@ impl Server {
         built.merge(authorized).ok()
     }
 
-    /// Removes the leaves of people who may not read, at once (COMMIT-TREE 12); says whether the
+    /// Removes the leaves of people who may not read, at once; says whether the
     /// stand is free of them.
     pub(super) fn clear_stand(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> bool {
         let Some(stand) = self.stand else { return false };
@@ -339,7 +339,7 @@ impl Server {
         clear
     }
 
-    /// Lets go of states whose window has passed (COMMIT-TREE 13).
+    /// Lets go of states whose window has passed.
     pub(super) fn window(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         self.window_at = None;
         let Some((group, stand)) = self.stand_group().zip(self.stand) else { return };

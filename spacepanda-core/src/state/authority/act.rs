@@ -24,7 +24,7 @@ pub enum Need {
         /// Whom and what it touches.
         touches: Vec<Touch>,
     },
-    /// That the commit holds nothing but what its own past calls for: the policy of DESIGN 8.
+    /// That the commit holds nothing but what its own past calls for: the policy of commits.
     Commit(CommitFacts),
 }
 
@@ -58,7 +58,7 @@ pub struct LeafFacts {
     pub certificate: Option<VerifiedCertificate>,
     /// Whether its lifetime is exactly (0, 2^64 - 1), or it has none because it is no key package.
     pub endless: bool,
-    /// Whether its capabilities hold what every leaf's must (COMMIT-TREE 2).
+    /// Whether its capabilities hold what every leaf's must.
     pub capable: bool,
 }
 

@@ -31,7 +31,7 @@ pub fn is_up_to(said: Tip, heard: Tip) -> bool {
     said.device == heard.device && (said.number < heard.number || said.id == heard.id)
 }
 
-/// What one removal cuts off (AUTHORITY 7).
+/// What one removal cuts off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cut {
     pub(super) removal: EnvelopeId,

@@ -5,7 +5,7 @@ use crate::{
 };
 
 /// Something that can be had, given and taken: a grant of it holds if it has every counting removal
-/// of the same thing in its past (AUTHORITY 4).
+/// of the same thing in its past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Thing {
     /// To be a member.

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use crate::base::{ChannelId, DeviceId, Frontier, Tip, limits::HEARD_LINES_MAX};
 
-/// How far a remover had heard the removed in one channel (AUTHORITY 7).
+/// How far a remover had heard the removed in one channel.
 ///
 /// That there are no tips says: this channel is seen, and nothing of theirs was heard in it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

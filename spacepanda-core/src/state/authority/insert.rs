@@ -21,7 +21,7 @@ pub enum InsertError {
     /// It belongs to another channel.
     #[error("it does not belong to this control channel")]
     Channel,
-    /// Nothing in its past certifies its device: it is dropped (FORMATS 4).
+    /// Nothing in its past certifies its device: it is dropped.
     #[error("nothing in its past certifies its device")]
     Stranger,
     /// It names nothing, and is not the beginning of this server.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::state::envelope::{Index, Past};
 
-/// Judges by its past alone (AUTHORITY 3a): the best way, and the standing by it.
+/// Judges by its past alone: the best way, and the standing by it.
 pub(super) fn entitled(view: &View<'_>, facts: &Facts) -> Result<(Way, Standing), Denied> {
     let mut best: Result<(Way, Standing), Denied> = Err(Denied::Unnamed);
     for way in &facts.ways {
@@ -58,7 +58,7 @@ fn judge_merge(log: &Log, set: &Past) -> Refused {
     refused
 }
 
-/// AUTHORITY 3b and 3c, given what does not count of all that must be judged before.
+/// Whether it still counts beside the rest, given what does not count of all that must be judged before.
 pub(super) fn counts(log: &Log, set: &Past, refused: &Refused, index: Index) -> bool {
     let op = log.op(index);
     let Some(level) = op.standing else { return false };

@@ -1,7 +1,7 @@
 //! Who may do what, resolved the same way by everybody, without anyone to ask.
 //!
-//! Operations are envelopes of the control channel. [`Authority`] holds them, judges each by the rules
-//! of AUTHORITY, and resolves any past to a [`PermissionMatrix`]; [`authorize`] is the one gate.
+//! Operations are envelopes of the control channel. [`Authority`] holds them, judges each by
+//! the same rules, and resolves any past to a [`PermissionMatrix`]; [`authorize`] is the one gate.
 
 mod act;
 mod capability;

@@ -6,7 +6,7 @@ use crate::base::{ChannelId, DeviceId, IdentityId, limits::ADDITIONS_PER_COMMIT_
 /// MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519 (RFC 9420, 17.1).
 const SUITE: u16 = 0x0003;
 
-/// What a commit holds that its past does not call for (DESIGN 8, "Policy").
+/// What a commit holds that its past does not call for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitFault {
@@ -40,7 +40,7 @@ pub enum CommitFault {
 /// devices that may read, removals by value of devices that may not, and its author's own path.
 ///
 /// The removal of a device that may read passes if the same commit adds it again: it pleaded, which
-/// the commit tree checks (COMMIT-TREE 2 and 8).
+/// the commit tree checks.
 pub(super) fn check(
     past: &PermissionMatrix,
     channel: Option<&ChannelId>,

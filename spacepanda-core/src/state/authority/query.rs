@@ -52,7 +52,7 @@ impl Authority {
     }
 
     /// Whether a counting removal of its author did not know an envelope of the control channel, so
-    /// that it supports no state (COMMIT-TREE 3). A later admission in its past frees it.
+    /// that it supports no state. A later admission in its past frees it.
     pub fn is_outrun(&self, author: &IdentityId, id: &EnvelopeId) -> bool {
         let Some(cuts) = self.settled.cuts.get(author) else { return false };
         let Some(index) = self.log.dag.index(id) else { return true };
@@ -60,7 +60,7 @@ impl Authority {
     }
 
     /// Whose device it is, by a genesis or an admission in the closure of `past`, counting or not:
-    /// the test of what is kept (FORMATS 4).
+    /// the test of what is kept.
     pub fn certifies(&self, past: &[EnvelopeId], device: &DeviceId) -> Option<IdentityId> {
         let past = self.log.dag.closure(past).ok()?;
         self.log.certifies(&past, device)

@@ -1,6 +1,6 @@
 use crate::base::IdentityId;
 
-/// How high somebody or something stands: a number that means the same in every past (AUTHORITY 2).
+/// How high somebody or something stands: a number that means the same in every past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Standing(u64);
 
@@ -22,7 +22,7 @@ impl Standing {
 }
 
 /// Who is how senior, least first: by the place in the genesis, then by the first admission that
-/// counts, then by id (FORMATS 7).
+/// counts, then by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Seniority {
     /// An owner of the genesis, by place.

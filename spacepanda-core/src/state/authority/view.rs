@@ -10,7 +10,7 @@ use crate::{
     state::envelope::{Index, Past},
 };
 
-/// What everyone may do by the first version's defaults (FORMATS 2).
+/// What everyone may do by the first version's defaults.
 const EVERYONE: [Capability; 4] = [
     Capability::ViewChannel,
     Capability::SendMessages,

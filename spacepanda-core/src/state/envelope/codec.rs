@@ -42,7 +42,7 @@ pub enum EnvelopeError {
     Order,
 }
 
-/// Hashes `bytes` under a domain: BLAKE3 of `domain || bytes` (FORMATS 1).
+/// Hashes `bytes` under a domain: BLAKE3 of `domain || bytes`.
 pub fn hash(domain: &str, bytes: &[u8]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(domain.as_bytes()).update(bytes);

@@ -9,7 +9,7 @@ pub struct Index(u32);
 /// Which envelopes of one channel are in the past of which.
 ///
 /// Each branch of a log is a chain; an envelope keeps, per chain, how much of it lies in its past. So
-/// asking costs the same at any size, and memory is envelopes times chains (the vectors of AUTHORITY 2).
+/// asking costs the same at any size, and memory is envelopes times chains.
 #[derive(Debug, Clone, Default)]
 pub struct Dag {
     nodes: Vec<Node>,

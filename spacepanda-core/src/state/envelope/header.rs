@@ -9,7 +9,7 @@ use crate::base::{
 /// The version of the header that this program writes.
 pub const VERSION: u8 = 1;
 
-/// What an envelope's payload is (FORMATS 1).
+/// What an envelope's payload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum PayloadType {

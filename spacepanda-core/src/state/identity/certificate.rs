@@ -22,7 +22,7 @@ pub enum CertificateError {
     Signature(#[from] SignatureError),
 }
 
-/// An identity's word that a device is its own (FORMATS 1). Not yet checked: see [`Self::verify`].
+/// An identity's word that a device is its own. Not yet checked: see [`Self::verify`].
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct DeviceCertificate {

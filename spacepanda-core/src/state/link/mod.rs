@@ -1,5 +1,5 @@
 //! Links: who is at the other end, and messages encrypted, ordered and bounded whatever transport
-//! carries them (DESIGN 10, FORMATS 5). No I/O: frames in, frames out.
+//! carries them. No I/O: frames in, frames out.
 
 mod hello;
 mod message;

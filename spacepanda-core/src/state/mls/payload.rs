@@ -71,7 +71,7 @@ pub struct CommitBody {
     pub welcome: Option<Vec<u8>>,
 }
 
-/// The payload of a `KeyPackage`; with `lost`, a plea to be added again (COMMIT-TREE 10).
+/// The payload of a `KeyPackage`; with `lost`, a plea to be added again.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct KeyPackagePayload {
@@ -181,7 +181,7 @@ pub(super) struct Sealed {
     pub(super) content: Vec<u8>,
 }
 
-/// The authenticated data of a commit (FORMATS 1): SHA-256 over `"spacepanda-aad-v1"` and the CBOR of
+/// The authenticated data of a commit: SHA-256 over `"spacepanda-aad-v1"` and the CBOR of
 /// `[parent, adds, removes, parents, control | null]`. The lists are sorted by device.
 pub fn commit_aad(
     parent: &StateId,

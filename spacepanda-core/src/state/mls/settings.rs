@@ -25,7 +25,7 @@ const FORWARD: u32 = 4_096;
 /// Messages are padded to a multiple of this many bytes.
 const PADDING: usize = 128;
 
-/// The id of a server's group: its server's id and its generation (FORMATS 1).
+/// The id of a server's group: its server's id and its generation.
 pub fn group_id(server: &ServerId, generation: u32) -> Vec<u8> {
     [&server.as_bytes()[..], &generation.to_be_bytes()].concat()
 }

@@ -1,5 +1,5 @@
 //! Reconciliation of logs between two devices: who lacks what, served in causal order and in bounded
-//! pages, then pushed as it comes (DESIGN 10, FORMATS 4).
+//! pages, then pushed as it comes.
 //!
 //! Envelopes are opaque here. The engine does no I/O: the driver hands it events and carries out its
 //! actions, in the order in which [`SyncEngine::poll`] gives them.

@@ -1,4 +1,4 @@
-//! The duels whose outcome is decided (AUTHORITY 4), as far as the operations allow them.
+//! The duels whose outcome is decided, as far as the operations allow them.
 
 use super::{
     super::{Authority, Denied, InsertError, Operation, Role, Seniority, Standing},

@@ -1,4 +1,4 @@
-//! What a removal's lines cut off (AUTHORITY 7).
+//! What a removal's lines cut off.
 
 use super::{
     super::{HeardLine, Operation, Said, is_up_to},

@@ -1,4 +1,4 @@
-//! Rule 3 of AUTHORITY from its definition: slow, memoised, sharing nothing with the resolver but the
+//! What counts, from its definition: slow, memoised, sharing nothing with the resolver but the
 //! operations' types. Sets of envelopes are bit masks.
 
 use std::collections::{BTreeMap, HashMap};

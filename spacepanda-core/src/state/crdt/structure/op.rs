@@ -38,7 +38,7 @@ impl From<CborError> for OpError {
 /// An operation on a server's structure: the payload of a `Structure` envelope.
 ///
 /// Deterministic CBOR, `[code, { key: field }]`. A code or key that is not here is of a newer version;
-/// key 1 of `CreateChannel` is where the root of a private channel stands (FORMATS 2), which this
+/// key 1 of `CreateChannel` is where the root of a private channel stands, which this
 /// version does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]

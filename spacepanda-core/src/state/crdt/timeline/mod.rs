@@ -10,7 +10,7 @@
 //! | [`NAMES`] | channel u32, device u32, message id 16 bytes | which envelope has the name |
 //! | [`DRAFTS`] | number u64 | [`Draft`] |
 //!
-//! All numbers are big endian; channel and device are local numbers (FORMATS 6). Stores scan forwards
+//! All numbers are big endian; channel and device are local numbers. Stores scan forwards
 //! only, and people read from the newest back: so `order` is kept inverted, and a scan from the start
 //! of a channel gives the newest first.
 
