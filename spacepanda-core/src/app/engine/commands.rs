@@ -1,11 +1,10 @@
 use std::time::Duration;
 
 use super::{
-    channel::Channel,
     error::AppError,
     input::{Call, Command, Reply},
     invite::JoinLink,
-    machine::{Cx, Machine, Node, Work},
+    machine::{Cx, Machine, Node},
     query::page_reads,
     reads::{Loaded, Reads},
     server::Server,
@@ -17,25 +16,17 @@ use crate::{
         limits::{ADDRESSES_MAX, CHANNELS_MAX, TEXT_LEN_MAX},
     },
     state::{
-        authority::{
-            self, Capability, GENESIS_VERSION, Genesis, HeardLine, IssueInvite, Operation, Role,
-            server_of,
-        },
+        authority::{self, Capability, HeardLine, IssueInvite, Operation, Role},
         crdt::{Draft, Name, StructureOp, Text, timeline},
         envelope::PayloadType,
         identity::KeyPair,
-        mls::{Group, RootPayload, Settings, group_id},
     },
 };
 
 /// How long an invite is valid unless said otherwise.
 const INVITE_VALID: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// The first channel of a server.
-const FIRST_CHANNEL: &str = "general";
 /// Messages in one page.
 pub(super) const PAGE_MAX: usize = 1_000;
-/// The window of a new group.
-const SETTINGS: Settings = Settings { generation: 0, window_hours: 72, window_states: 16 };
 
 impl Machine {
     pub(super) fn command_reads(&self, command: &Command, loaded: &Loaded) -> Reads {
@@ -98,60 +89,6 @@ impl Machine {
             )
         })?;
         Ok((server, &mut self.node))
-    }
-
-    /// One step, one batch: the founder's control log from 1 to 5, and the group.
-    fn create_server(&mut self, name: &str, cx: &mut Cx<'_>) -> Result<Reply, AppError> {
-        let name = checked_name(name)?;
-        let node = &mut self.node;
-        let account = node.me();
-        let genesis = Operation::Genesis(Genesis {
-            version: GENESIS_VERSION,
-            nonce: *cx.chance.secret().expose(),
-            owners: vec![account.certificate.certificate().clone()],
-        });
-        let id = server_of(&genesis.encode());
-        let nickname = authority::Name::new(&account.name).map_err(|error| internal(&error))?;
-        let group = Group::create(
-            &account.device_key,
-            &account.certificate,
-            &group_id(&id, SETTINGS.generation),
-            SETTINGS,
-            &cx.chance.secret(),
-        )
-        .map_err(|error| internal(&error))?;
-
-        let number = node.numbers.server(id, &mut cx.fx.batch);
-        let mut server = Server::new(id, number);
-        server.loaded = true;
-        let control = node.numbers.channel(server.control, &mut cx.fx.batch);
-        server.channels.insert(server.control, Channel::new(server.control, control));
-        node.channels.insert(server.control, id);
-        server.open_for_sync(node, server.control, cx.now);
-
-        let root = RootPayload { generation: SETTINGS.generation, state: group.state_id() };
-        let nickname = Operation::SetNickname { target: None, name: nickname };
-        let named = |name: &str| Name::new(name).map_err(|error| internal(&error));
-        let server_name = StructureOp::SetServerName { name: named(&name)? };
-        let channel = StructureOp::CreateChannel { name: named(FIRST_CHANNEL)? };
-        let mut first_channel = None;
-        for (payload_type, payload) in [
-            (PayloadType::Authority, genesis.encode()),
-            (PayloadType::Root, root.encode()),
-            (PayloadType::Authority, nickname.encode()),
-            (PayloadType::Structure, server_name.encode()),
-            (PayloadType::Structure, channel.encode()),
-        ] {
-            let written = server.write_control(node, payload_type, payload, cx);
-            first_channel = written.map(|envelope| ChannelId::new(*envelope.id().as_bytes()));
-        }
-        let state = group.state_id();
-        server.keep_state(node, state, group, cx);
-        server.resettle_quietly(node);
-        server.meet_channels(node, cx);
-        self.servers.insert(id, server);
-        node.queue(Work::StandOn(id, state));
-        Ok(Reply::Server { server: id, channel: first_channel })
     }
 }
 
@@ -361,7 +298,7 @@ impl Server {
     }
 }
 
-fn internal(error: &dyn std::fmt::Display) -> AppError {
+pub(super) fn internal(error: &dyn std::fmt::Display) -> AppError {
     AppError::new("internal", format!("This could not be done: {error}. Nothing was changed."))
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     error::AppError,
     event::{Event, JoinStep},
-    frames::{JoinReply, JoinRequestFrame, Refusal, Tree, TreeRequest},
+    frames::{JoinReply, JoinRequestFrame, Refusal, TreeRequest},
     input::{Call, Reply},
     invite::JoinLink,
     machine::{Cx, Machine, Node},
@@ -17,10 +17,10 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{PeerId, StateId, Timestamp, Tip, cbor, limits::MEMBERS_MAX},
+    base::{PeerId, StateId, Timestamp, Tip, cbor},
     state::{
-        authority::{AdmitError, JoinRequest, Name, Operation},
-        envelope::{Envelope, PayloadType},
+        authority::{JoinRequest, Name},
+        envelope::Envelope,
         identity::KeyPair,
         link::Kind,
         mls::{self, CommitBody, PackageUse, Rows, group_id},
@@ -189,60 +189,9 @@ impl Machine {
             Some(refusal) => server.fail_join(refusal, cx),
         }
     }
-
-    /// Somebody asks to be let in.
-    pub(super) fn join_requested(
-        &mut self,
-        peer: PeerId,
-        asked: &JoinRequestFrame,
-        cx: &mut Cx<'_>,
-    ) {
-        let refused = match self.servers.get_mut(&asked.server) {
-            Some(server) => server.admit(&mut self.node, &asked.request, cx).err(),
-            None => Some(Refusal::Unknown),
-        };
-        let reply = JoinReply { server: asked.server, refused };
-        self.node.send(peer, Kind::JoinReply, &cbor::encode(&reply), cx);
-    }
 }
 
 impl Server {
-    /// Lets somebody in whose request checks out; one who is in by it already stays in.
-    fn admit(&mut self, node: &mut Node, request: &[u8], cx: &mut Cx<'_>) -> Result<(), Refusal> {
-        let request = JoinRequest::decode(request).map_err(|_| Refusal::Invalid)?;
-        let facts = mls::package_facts(&request.key_package).map_err(|_| Refusal::Invalid)?;
-        if *facts.certificate.certificate() != request.certificate || request.server != self.id {
-            return Err(Refusal::Invalid);
-        }
-        let me = node.me().identity();
-        if !self.loaded || !self.is_member(&me) {
-            return Err(Refusal::Unknown);
-        }
-        if self.authority.is_admitted_by(&request) {
-            return Ok(());
-        }
-        // A key package adds once: the request of somebody who was removed since is of no use to them,
-        // and others who hold it must not bring them back by it.
-        let used = |head| self.tree.used_packages(&self.view(), &head).contains(&facts.reference);
-        if self.head.is_some_and(used) {
-            return Err(Refusal::Invalid);
-        }
-        if self.matrix.members().len() >= MEMBERS_MAX {
-            return Err(Refusal::Full);
-        }
-        let device = node.device();
-        self.authority.may_admit(&device, &request, cx.now).map_err(|error| match error {
-            AdmitError::Unknown => Refusal::Unknown,
-            AdmitError::Expired => Refusal::Expired,
-            AdmitError::Revoked => Refusal::Revoked,
-            AdmitError::UsedUp => Refusal::UsedUp,
-            AdmitError::Invalid => Refusal::Invalid,
-        })?;
-        let payload = Operation::Admit(Box::new(request)).encode();
-        let written = self.write_control(node, PayloadType::Authority, payload, cx);
-        written.map(|_| ()).ok_or(Refusal::Unknown)
-    }
-
     fn tell_step(&mut self, step: JoinStep, cx: &mut Cx<'_>) {
         let server = self.id;
         let Some(join) = self.join.as_mut() else { return };
@@ -387,23 +336,6 @@ impl Server {
         join.tree = Some(TreeAsk { state, of, until: cx.now.saturating_add(TREE_PATIENCE) });
         let frame = cbor::encode(&TreeRequest { server, state });
         node.send(peer, Kind::TreeRequest, &frame, cx);
-    }
-
-    /// Serves the tree of a kept state.
-    pub(super) fn serve_tree(
-        &mut self,
-        node: &mut Node,
-        peer: PeerId,
-        state: StateId,
-        cx: &mut Cx<'_>,
-    ) {
-        let reader =
-            self.authority.certified(&peer).is_some_and(|identity| self.is_member(&identity));
-        let held = reader && self.bring_group(&state, cx.loaded);
-        let group = self.groups.get(&state).filter(|_| held);
-        let tree = group.and_then(|group| group.tree().ok());
-        let frame = cbor::encode(&Tree { server: self.id, state, tree });
-        node.send(peer, Kind::Tree, &frame, cx);
     }
 
     pub(super) fn enter_reads(&self, state: &StateId) -> Reads {

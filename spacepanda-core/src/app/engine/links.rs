@@ -4,10 +4,9 @@ use bytes::Bytes;
 
 use super::{
     event::Event,
-    frames::{AddressRecord, JoinReply, JoinRequestFrame, RECORDS_MAX, Records, Tree, TreeRequest},
+    frames::{AddressRecord, JoinReply, JoinRequestFrame, Records, Tree, TreeRequest},
     input::{Act, Link},
     machine::{Cx, Machine, Node, Work},
-    rows::{self, VIEW},
     server::Server,
 };
 use crate::{
@@ -19,16 +18,8 @@ use crate::{
     },
 };
 
-/// The first pause before a member is dialled again; each later one is twice as long.
-const REDIAL_MS_MIN: u64 = 1_000;
-/// The longest such pause.
-const REDIAL_MS_MAX: u64 = 120_000;
 /// Links that have not proven themselves, at once.
 const UNPROVEN_MAX: usize = 256;
-/// Devices whose addresses are kept.
-const BOOK_LEN_MAX: usize = 8_192;
-/// Devices nobody has vouched for yet, whose addresses are remembered until somebody does.
-const STRANGERS_MAX: usize = 1_024;
 /// Within this time two links with one device were made at once, and one of them has to yield; a later
 /// one says that the other side has lost the first.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -37,12 +28,12 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct Links {
     open: BTreeMap<Link, Open>,
-    peers: BTreeMap<PeerId, Peer>,
+    pub(super) peers: BTreeMap<PeerId, Peer>,
     dials: BTreeMap<u64, Dial>,
     next_dial: u64,
-    book: BTreeMap<DeviceId, AddressRecord>,
-    strangers: BTreeMap<DeviceId, AddressRecord>,
-    redials: BTreeMap<DeviceId, Redial>,
+    pub(super) book: BTreeMap<DeviceId, AddressRecord>,
+    pub(super) strangers: BTreeMap<DeviceId, AddressRecord>,
+    pub(super) redials: BTreeMap<DeviceId, Redial>,
     pub addresses: Vec<String>,
 }
 
@@ -52,7 +43,7 @@ struct Open {
     dial: Option<Dial>,
 }
 
-struct Peer {
+pub(super) struct Peer {
     link: Link,
     identity: IdentityId,
     dialled_by: DeviceId,
@@ -63,14 +54,14 @@ struct Peer {
 
 /// Why somebody is dialled.
 #[derive(Debug, Clone)]
-enum Dial {
+pub(super) enum Dial {
     Member(DeviceId),
     Join(ServerId, Secret<32>, Vec<String>),
 }
 
-struct Redial {
-    at: Timestamp,
-    pause_ms: u64,
+pub(super) struct Redial {
+    pub at: Timestamp,
+    pub pause_ms: u64,
 }
 
 impl Links {
@@ -111,7 +102,7 @@ impl Links {
         self.redials.iter().filter(|(device, _)| waiting(device)).map(|(_, redial)| redial.at).min()
     }
 
-    fn is_dialling(&self, device: &DeviceId) -> bool {
+    pub(super) fn is_dialling(&self, device: &DeviceId) -> bool {
         let to = |dial: &Dial| matches!(dial, Dial::Member(to) if to == device);
         self.dials.values().any(to)
             || self.open.values().any(|open| open.dial.as_ref().is_some_and(to))
@@ -136,7 +127,7 @@ impl Links {
         }
     }
 
-    fn dial(&mut self, dial: Dial, addresses: Vec<String>, cx: &mut Cx<'_>) {
+    pub(super) fn dial(&mut self, dial: Dial, addresses: Vec<String>, cx: &mut Cx<'_>) {
         self.next_dial += 1;
         self.dials.insert(self.next_dial, dial);
         cx.fx.acts.push(Act::Dial(self.next_dial, addresses));
@@ -333,138 +324,6 @@ impl Machine {
             _ => {}
         }
     }
-
-    /// Keeps the newest record of every member's device, and passes on what is new.
-    fn take_records(&mut self, from: PeerId, records: Vec<AddressRecord>, cx: &mut Cx<'_>) {
-        let me = self.node.device();
-        let mut news = Vec::new();
-        for record in records.into_iter().take(RECORDS_MAX) {
-            let device = record.device;
-            if device == me || !self.node.links.is_news(&record) || !record.is_sound() {
-                continue;
-            }
-            if device == from || self.is_certified(&device) {
-                if self.node.links.keep_record(&record, cx) {
-                    news.push(record);
-                }
-            } else if self.node.links.strangers.len() < STRANGERS_MAX {
-                self.node.links.strangers.insert(device, record);
-            }
-        }
-        if news.is_empty() {
-            return;
-        }
-        let others: Vec<_> = self.node.links.peers().filter(|peer| *peer != from).collect();
-        let frame = cbor::encode(&Records { records: news });
-        for peer in others {
-            self.node.send(peer, Kind::AddressRecords, &frame, cx);
-        }
-        self.dial_members(cx);
-    }
-
-    /// Keeps the addresses of those who were vouched for meanwhile, and dials whom one may.
-    pub(super) fn meet_strangers(&mut self, cx: &mut Cx<'_>) {
-        let known: Vec<_> =
-            self.node.links.strangers.keys().copied().filter(|id| self.is_certified(id)).collect();
-        for device in known {
-            // Taken out first: it is news beside what is kept.
-            if let Some(record) = self.node.links.strangers.remove(&device)
-                && self.node.links.is_news(&record)
-            {
-                self.node.links.keep_record(&record, cx);
-            }
-        }
-        self.dial_members(cx);
-    }
-
-    fn is_certified(&self, device: &DeviceId) -> bool {
-        self.servers.values().any(|server| server.authority.certified(device).is_some())
-    }
-
-    /// Takes the addresses at which this node can be reached.
-    pub(super) fn addresses(&mut self, addresses: Vec<String>, cx: &mut Cx<'_>) {
-        self.node.links.addresses.clone_from(&addresses);
-        let account = self.node.me();
-        let number = cx.now.micros();
-        let record = AddressRecord::sign(&account.device_key, number, addresses);
-        cx.fx.batch.put(VIEW, rows::address_key(&record.device), cbor::encode(&record));
-        self.node.links.book.insert(record.device, record.clone());
-        let frame = cbor::encode(&Records { records: vec![record] });
-        let peers: Vec<_> = self.node.links.peers().collect();
-        for peer in peers {
-            self.node.send(peer, Kind::AddressRecords, &frame, cx);
-        }
-        self.dial_members(cx);
-    }
-
-    pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
-        self.node.sync.handle(sync::Event::Tick, cx.now);
-        self.dial_members(cx);
-        let ids: Vec<_> = self.servers.keys().copied().collect();
-        for id in ids {
-            let Some(server) = self.servers.get_mut(&id) else { continue };
-            if server.tick_join(&mut self.node, cx) {
-                self.dial_for_join(&id, cx);
-            }
-            self.node.settle(id);
-        }
-    }
-
-    /// Dials every member's device one has no link with, when its pause is over.
-    pub(super) fn dial_members(&mut self, cx: &mut Cx<'_>) {
-        let me = self.node.device();
-        let devices: std::collections::BTreeSet<_> = self
-            .servers
-            .values()
-            .flat_map(|server| server.matrix.devices().keys().copied())
-            .collect();
-        self.node.links.redials.retain(|device, _| devices.contains(device));
-        for device in devices {
-            let links = &mut self.node.links;
-            if device == me || links.peers.contains_key(&device) || links.is_dialling(&device) {
-                continue;
-            }
-            let Some(addresses) = links.addresses_of(&device).filter(|list| !list.is_empty())
-            else {
-                continue;
-            };
-            let first = Redial { at: cx.now, pause_ms: REDIAL_MS_MIN };
-            if links.redials.entry(device).or_insert(first).at <= cx.now {
-                links.dial(Dial::Member(device), addresses, cx);
-            }
-        }
-    }
-}
-
-impl Links {
-    /// Whether a record says more than what is kept.
-    fn is_news(&self, record: &AddressRecord) -> bool {
-        let of = |book: &BTreeMap<DeviceId, AddressRecord>| {
-            book.get(&record.device).map(|held| held.number)
-        };
-        of(&self.book).max(of(&self.strangers)) < Some(record.number)
-    }
-
-    /// Keeps a record, if there is room; says whether it did.
-    fn keep_record(&mut self, record: &AddressRecord, cx: &mut Cx<'_>) -> bool {
-        let device = record.device;
-        if !self.book.contains_key(&device) && self.book.len() >= BOOK_LEN_MAX {
-            return false;
-        }
-        cx.fx.batch.put(VIEW, rows::address_key(&device), cbor::encode(record));
-        self.book.insert(device, record.clone());
-        true
-    }
-
-    /// Puts off the next try by a pause that doubles, half more or less.
-    fn postpone(&mut self, device: DeviceId, cx: &mut Cx<'_>) {
-        let random = cx.chance.number();
-        let redial =
-            self.redials.entry(device).or_insert(Redial { at: cx.now, pause_ms: REDIAL_MS_MIN });
-        let wait = redial.pause_ms / 2 + random % redial.pause_ms;
-        redial.at = cx.now.saturating_add(Duration::from_millis(wait));
-        redial.pause_ms = (redial.pause_ms * 2).min(REDIAL_MS_MAX);
-    }
 }
 
 impl Node {
@@ -487,14 +346,6 @@ impl Node {
             let link = peer.link;
             cx.fx.acts.push(Act::Close(link));
             self.queue(Work::Disconnected { link });
-        }
-    }
-
-    fn send_records(&mut self, peer: PeerId, cx: &mut Cx<'_>) {
-        let records: Vec<_> = self.links.book.values().cloned().collect();
-        for some in records.chunks(RECORDS_MAX) {
-            let frame = cbor::encode(&Records { records: some.to_vec() });
-            self.send(peer, Kind::AddressRecords, &frame, cx);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     base::{ChannelId, DeviceId, Frontier, PeerId, Secret, ServerId, StateId, Timestamp, Tip},
     state::{
         envelope::Verified,
-        sync::{FrontierSync, SyncEngine, Ticket},
+        sync::{Event, FrontierSync, SyncEngine, Ticket},
     },
 };
 
@@ -353,6 +353,19 @@ impl Machine {
             Work::ServeTree { peer, server, state } => {
                 self.on(server, |s, node| s.serve_tree(node, peer, state, cx));
             }
+        }
+    }
+
+    fn tick(&mut self, cx: &mut Cx<'_>) {
+        self.node.sync.handle(Event::Tick, cx.now);
+        self.dial_members(cx);
+        let ids: Vec<_> = self.servers.keys().copied().collect();
+        for id in ids {
+            let Some(server) = self.servers.get_mut(&id) else { continue };
+            if server.tick_join(&mut self.node, cx) {
+                self.dial_for_join(&id, cx);
+            }
+            self.node.settle(id);
         }
     }
 

@@ -5,11 +5,14 @@
 //! was loaded. What a step did is saved first, sent then, told last.
 
 mod account;
+mod addresses;
+mod admit;
 mod chance;
 mod channel;
 mod commands;
 mod error;
 mod event;
+mod found;
 mod frames;
 mod input;
 mod invite;
@@ -17,8 +20,10 @@ mod join;
 mod keep;
 mod links;
 mod machine;
+mod progress;
 mod query;
 mod reads;
+mod reconcile;
 mod rows;
 mod server;
 mod settle;

@@ -1,0 +1,161 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    frames::{AddressRecord, RECORDS_MAX, Records},
+    links::{Dial, Links, Redial},
+    machine::{Cx, Machine, Node},
+    rows::{self, VIEW},
+};
+use crate::{
+    base::{DeviceId, PeerId, cbor},
+    state::link::Kind,
+};
+
+/// The first pause before a member is dialled again; each later one is twice as long.
+const REDIAL_MS_MIN: u64 = 1_000;
+/// The longest such pause.
+const REDIAL_MS_MAX: u64 = 120_000;
+/// Devices whose addresses are kept.
+const BOOK_LEN_MAX: usize = 8_192;
+/// Devices nobody has vouched for yet, whose addresses are remembered until somebody does.
+const STRANGERS_MAX: usize = 1_024;
+
+impl Machine {
+    /// Keeps the newest record of every member's device, and passes on what is new.
+    pub(super) fn take_records(
+        &mut self,
+        from: PeerId,
+        records: Vec<AddressRecord>,
+        cx: &mut Cx<'_>,
+    ) {
+        let me = self.node.device();
+        let mut news = Vec::new();
+        for record in records.into_iter().take(RECORDS_MAX) {
+            let device = record.device;
+            if device == me || !self.node.links.is_news(&record) || !record.is_sound() {
+                continue;
+            }
+            if device == from || self.is_certified(&device) {
+                if self.node.links.keep_record(&record, cx) {
+                    news.push(record);
+                }
+            } else if self.node.links.strangers.len() < STRANGERS_MAX {
+                self.node.links.strangers.insert(device, record);
+            }
+        }
+        if news.is_empty() {
+            return;
+        }
+        let others: Vec<_> = self.node.links.peers().filter(|peer| *peer != from).collect();
+        let frame = cbor::encode(&Records { records: news });
+        for peer in others {
+            self.node.send(peer, Kind::AddressRecords, &frame, cx);
+        }
+        self.dial_members(cx);
+    }
+
+    /// Keeps the addresses of those who were vouched for meanwhile, and dials whom one may.
+    pub(super) fn meet_strangers(&mut self, cx: &mut Cx<'_>) {
+        let known: Vec<_> =
+            self.node.links.strangers.keys().copied().filter(|id| self.is_certified(id)).collect();
+        for device in known {
+            // Taken out first: it is news beside what is kept.
+            if let Some(record) = self.node.links.strangers.remove(&device)
+                && self.node.links.is_news(&record)
+            {
+                self.node.links.keep_record(&record, cx);
+            }
+        }
+        self.dial_members(cx);
+    }
+
+    fn is_certified(&self, device: &DeviceId) -> bool {
+        self.servers.values().any(|server| server.authority.certified(device).is_some())
+    }
+
+    /// Takes the addresses at which this node can be reached.
+    pub(super) fn addresses(&mut self, addresses: Vec<String>, cx: &mut Cx<'_>) {
+        self.node.links.addresses.clone_from(&addresses);
+        let account = self.node.me();
+        let number = cx.now.micros();
+        let record = AddressRecord::sign(&account.device_key, number, addresses);
+        cx.fx.batch.put(VIEW, rows::address_key(&record.device), cbor::encode(&record));
+        self.node.links.book.insert(record.device, record.clone());
+        let frame = cbor::encode(&Records { records: vec![record] });
+        let peers: Vec<_> = self.node.links.peers().collect();
+        for peer in peers {
+            self.node.send(peer, Kind::AddressRecords, &frame, cx);
+        }
+        self.dial_members(cx);
+    }
+
+    /// Dials every member's device one has no link with, when its pause is over.
+    pub(super) fn dial_members(&mut self, cx: &mut Cx<'_>) {
+        let me = self.node.device();
+        let devices: BTreeSet<_> = self
+            .servers
+            .values()
+            .flat_map(|server| server.matrix.devices().keys().copied())
+            .collect();
+        self.node.links.redials.retain(|device, _| devices.contains(device));
+        for device in devices {
+            let links = &mut self.node.links;
+            if device == me || links.peers.contains_key(&device) || links.is_dialling(&device) {
+                continue;
+            }
+            let Some(addresses) = links.addresses_of(&device).filter(|list| !list.is_empty())
+            else {
+                continue;
+            };
+            let first = Redial { at: cx.now, pause_ms: REDIAL_MS_MIN };
+            if links.redials.entry(device).or_insert(first).at <= cx.now {
+                links.dial(Dial::Member(device), addresses, cx);
+            }
+        }
+    }
+}
+
+impl Links {
+    /// Whether a record says more than what is kept.
+    fn is_news(&self, record: &AddressRecord) -> bool {
+        let of = |book: &BTreeMap<DeviceId, AddressRecord>| {
+            book.get(&record.device).map(|held| held.number)
+        };
+        of(&self.book).max(of(&self.strangers)) < Some(record.number)
+    }
+
+    /// Keeps a record, if there is room; says whether it did.
+    fn keep_record(&mut self, record: &AddressRecord, cx: &mut Cx<'_>) -> bool {
+        let device = record.device;
+        if !self.book.contains_key(&device) && self.book.len() >= BOOK_LEN_MAX {
+            return false;
+        }
+        cx.fx.batch.put(VIEW, rows::address_key(&device), cbor::encode(record));
+        self.book.insert(device, record.clone());
+        true
+    }
+
+    /// Puts off the next try by a pause that doubles, half more or less.
+    pub(super) fn postpone(&mut self, device: DeviceId, cx: &mut Cx<'_>) {
+        let random = cx.chance.number();
+        let redial =
+            self.redials.entry(device).or_insert(Redial { at: cx.now, pause_ms: REDIAL_MS_MIN });
+        let wait = redial.pause_ms / 2 + random % redial.pause_ms;
+        redial.at = cx.now.saturating_add(Duration::from_millis(wait));
+        redial.pause_ms = (redial.pause_ms * 2).min(REDIAL_MS_MAX);
+    }
+}
+
+impl Node {
+    /// Tells a peer every address that is known.
+    pub(super) fn send_records(&mut self, peer: PeerId, cx: &mut Cx<'_>) {
+        let records: Vec<_> = self.links.book.values().cloned().collect();
+        for some in records.chunks(RECORDS_MAX) {
+            let frame = cbor::encode(&Records { records: some.to_vec() });
+            self.send(peer, Kind::AddressRecords, &frame, cx);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+use super::{
+    channel::Channel,
+    commands::internal,
+    error::AppError,
+    input::Reply,
+    machine::{Cx, Machine, Work},
+    server::Server,
+    start::checked_name,
+};
+use crate::{
+    base::ChannelId,
+    state::{
+        authority::{self, GENESIS_VERSION, Genesis, Operation, server_of},
+        crdt::{Name, StructureOp},
+        envelope::PayloadType,
+        mls::{Group, RootPayload, Settings, group_id},
+    },
+};
+
+/// The first channel of a server.
+const FIRST_CHANNEL: &str = "general";
+/// The window of a new group.
+const SETTINGS: Settings = Settings { generation: 0, window_hours: 72, window_states: 16 };
+
+impl Machine {
+    /// One step, one batch: the founder's control log from 1 to 5, and the group.
+    pub(super) fn create_server(&mut self, name: &str, cx: &mut Cx<'_>) -> Result<Reply, AppError> {
+        let name = checked_name(name)?;
+        let node = &mut self.node;
+        let account = node.me();
+        let genesis = Operation::Genesis(Genesis {
+            version: GENESIS_VERSION,
+            nonce: *cx.chance.secret().expose(),
+            owners: vec![account.certificate.certificate().clone()],
+        });
+        let id = server_of(&genesis.encode());
+        let nickname = authority::Name::new(&account.name).map_err(|error| internal(&error))?;
+        let group = Group::create(
+            &account.device_key,
+            &account.certificate,
+            &group_id(&id, SETTINGS.generation),
+            SETTINGS,
+            &cx.chance.secret(),
+        )
+        .map_err(|error| internal(&error))?;
+
+        let number = node.numbers.server(id, &mut cx.fx.batch);
+        let mut server = Server::new(id, number);
+        server.loaded = true;
+        let control = node.numbers.channel(server.control, &mut cx.fx.batch);
+        server.channels.insert(server.control, Channel::new(server.control, control));
+        node.channels.insert(server.control, id);
+        server.open_for_sync(node, server.control, cx.now);
+
+        let root = RootPayload { generation: SETTINGS.generation, state: group.state_id() };
+        let nickname = Operation::SetNickname { target: None, name: nickname };
+        let named = |name: &str| Name::new(name).map_err(|error| internal(&error));
+        let server_name = StructureOp::SetServerName { name: named(&name)? };
+        let channel = StructureOp::CreateChannel { name: named(FIRST_CHANNEL)? };
+        let mut first_channel = None;
+        for (payload_type, payload) in [
+            (PayloadType::Authority, genesis.encode()),
+            (PayloadType::Root, root.encode()),
+            (PayloadType::Authority, nickname.encode()),
+            (PayloadType::Structure, server_name.encode()),
+            (PayloadType::Structure, channel.encode()),
+        ] {
+            let written = server.write_control(node, payload_type, payload, cx);
+            first_channel = written.map(|envelope| ChannelId::new(*envelope.id().as_bytes()));
+        }
+        let state = group.state_id();
+        server.keep_state(node, state, group, cx);
+        server.resettle_quietly(node);
+        server.meet_channels(node, cx);
+        self.servers.insert(id, server);
+        node.queue(Work::StandOn(id, state));
+        Ok(Reply::Server { server: id, channel: first_channel })
+    }
+}
