@@ -75,3 +75,8 @@ mod tests {
         assert_eq!(registry.hints().count() + stores.len() + transports.len(), 3);
     }
 }
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
-mod limit;
 mod store;
 mod url;
 

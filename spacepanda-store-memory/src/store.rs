@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use spacepanda_core::{
     base::{Error, ErrorKind, Result},
-    store::{Batch, Capability, Change, Namespace, Page, ProviderStorageBackend},
+    store::{
+        Batch, Capability, Change, Namespace, Page, ProviderStorageBackend,
+        limit::{check_batch, check_key, check_page},
+    },
 };
-
-use crate::limit::{check_batch, check_key, check_page};
 
 type Entries = BTreeMap<Bytes, Bytes>;
 type Namespaces = BTreeMap<Namespace, Entries>;

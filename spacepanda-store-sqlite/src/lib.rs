@@ -3,7 +3,6 @@
 mod backend;
 mod entry;
 mod error;
-mod limit;
 mod place;
 mod reader;
 mod schema;

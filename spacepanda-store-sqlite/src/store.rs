@@ -8,14 +8,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use spacepanda_core::{
     base::Result,
-    store::{Batch, Capability, Namespace, Page, ProviderStorageBackend},
+    store::{
+        Batch, Capability, Namespace, Page, ProviderStorageBackend,
+        limit::{check_batch, check_key, check_page},
+    },
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     entry,
     error::{closed, unanswered},
-    limit::{check_batch, check_key, check_page},
     place::Place,
     reader::{self, READS_MAX, Read},
     schema, thread,

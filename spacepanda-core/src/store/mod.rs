@@ -2,6 +2,7 @@
 
 mod batch;
 mod checked;
+pub mod limit;
 mod log_store;
 mod staged;
 

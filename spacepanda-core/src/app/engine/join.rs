@@ -45,7 +45,8 @@ pub(super) struct Join {
     failed: bool,
     /// Who was asked, and when last.
     asked: BTreeMap<PeerId, Timestamp>,
-    last_asked: Option<Timestamp>,
+    /// Until when only those who were asked have to answer.
+    next_ask: Option<Timestamp>,
     redial_at: Option<Timestamp>,
     tree: Option<TreeAsk>,
 }
@@ -68,7 +69,7 @@ impl Join {
             step,
             failed: false,
             asked: BTreeMap::new(),
-            last_asked: None,
+            next_ask: None,
             redial_at: (!row.complete).then_some(Timestamp::ZERO),
             tree: None,
             row,
@@ -83,7 +84,9 @@ impl Join {
         if self.row.complete || self.failed {
             return None;
         }
-        self.redial_at.into_iter().chain(self.tree.as_ref().map(|tree| tree.until)).min()
+        let tree = self.tree.as_ref().map(|tree| tree.until);
+        let next_ask = self.next_ask.filter(|_| self.step < Some(JoinStep::Admitted));
+        self.redial_at.into_iter().chain(tree).chain(next_ask).min()
     }
 }
 
@@ -205,7 +208,7 @@ impl Server {
     pub(super) fn forget_asked(&mut self, peer: &PeerId) {
         let Some(join) = self.join.as_mut().filter(|join| !join.is_complete()) else { return };
         if join.asked.remove(peer).is_some() {
-            join.last_asked = None;
+            join.next_ask = None;
         }
         join.tree = join.tree.take().filter(|ask| !ask.of.contains(peer));
     }
@@ -216,15 +219,18 @@ impl Server {
         if join.is_complete() || join.failed || join.step >= Some(JoinStep::Admitted) {
             return;
         }
-        let waited = join.last_asked.is_none_or(|at| cx.now.since(at) >= NEXT_MEMBER);
+        if join.next_ask.is_some_and(|at| at > cx.now) {
+            return;
+        }
+        join.next_ask = None;
         let links = &node.links;
         let next = links
             .peers()
             .filter(|peer| links.is_for_join(peer, &self.id))
             .min_by_key(|peer| join.asked.get(peer).copied());
-        let Some(peer) = next.filter(|_| waited) else { return };
+        let Some(peer) = next else { return };
         join.asked.insert(peer, cx.now);
-        join.last_asked = Some(cx.now);
+        join.next_ask = Some(cx.now.saturating_add(NEXT_MEMBER));
         let frame = JoinRequestFrame { server: self.id, request: join.row.request.clone() };
         node.send(peer, Kind::JoinRequest, &cbor::encode(&frame), cx);
         self.tell_step(JoinStep::Requested, cx);
