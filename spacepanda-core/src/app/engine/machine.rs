@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -39,6 +39,10 @@ pub(super) struct Node {
     pub sync: FrontierSync,
     pub channels: BTreeMap<ChannelId, ServerId>,
     pub work: VecDeque<Work>,
+    /// Servers with a [`Work::Settle`] in the queue.
+    settling: BTreeSet<ServerId>,
+    /// Servers with a [`Work::Flush`] in the queue.
+    flushing: BTreeSet<ServerId>,
 }
 
 /// One step to be made.
@@ -167,6 +171,8 @@ impl Machine {
                 sync: FrontierSync::new(),
                 channels: BTreeMap::new(),
                 work: VecDeque::from([Work::Start]),
+                settling: BTreeSet::new(),
+                flushing: BTreeSet::new(),
             },
             servers: BTreeMap::new(),
         }
@@ -330,6 +336,7 @@ impl Machine {
                 self.on(server, |s, node| s.body(node, channel, tip, envelope, from, cx));
             }
             Work::Settle(server) => {
+                self.node.settling.remove(&server);
                 self.on(server, |s, node| s.settle(node, cx));
                 self.meet_strangers(cx);
             }
@@ -341,7 +348,10 @@ impl Machine {
             Work::Open { server, channel, tip } => {
                 self.on(server, |s, node| s.open(node, channel, tip, cx));
             }
-            Work::Flush(server) => self.on(server, |s, node| s.flush(node, cx)),
+            Work::Flush(server) => {
+                self.node.flushing.remove(&server);
+                self.on(server, |s, node| s.flush(node, cx));
+            }
             Work::EndState(server, state) => self.on(server, |s, _| s.end_state(state, cx)),
             Work::SyncLoad { ticket, reads } => self.sync_loaded(ticket, &reads, cx),
             Work::SyncProbe { ticket, channel, tips } => {
@@ -393,16 +403,19 @@ impl Node {
 
     /// Queues to settle a server, once.
     pub(super) fn settle(&mut self, server: ServerId) {
-        let queued = |work: &Work| matches!(work, Work::Settle(id) if *id == server);
-        if !self.work.iter().any(queued) {
+        if self.settling.insert(server) {
             self.work.push_back(Work::Settle(server));
         }
     }
 
+    /// Whether something of a server has arrived of which the consequences were not drawn yet.
+    pub(super) fn is_settling(&self, server: &ServerId) -> bool {
+        self.settling.contains(server)
+    }
+
     /// Queues to send a server's drafts, once.
     pub(super) fn flush(&mut self, server: ServerId) {
-        let queued = |work: &Work| matches!(work, Work::Flush(id) if *id == server);
-        if !self.work.iter().any(queued) {
+        if self.flushing.insert(server) {
             self.work.push_back(Work::Flush(server));
         }
     }

@@ -137,11 +137,17 @@ impl Server {
     /// stand is free of them.
     pub(super) fn clear_stand(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> bool {
         let Some(stand) = self.stand else { return false };
-        let clear = self.roster(&stand).values().all(|identity| self.is_member(identity));
-        if !clear && self.head == Some(stand) {
+        if !self.stand_clear && self.head == Some(stand) {
             let removes = self.difference(&stand).removes;
             self.commit(node, &Change { adds: Vec::new(), removes }, cx);
         }
-        clear
+        self.stand_clear
+    }
+
+    /// Looks whether the stand is free of people who may not read: once per change, so that no message
+    /// has to.
+    pub(super) fn look_at_stand(&mut self) {
+        let roster = self.stand.map(|stand| self.roster(&stand)).unwrap_or_default();
+        self.stand_clear = roster.values().all(|identity| self.is_member(identity));
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     base::{ChannelId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip},
     state::{
         authority::{Authority, PermissionMatrix},
-        crdt::{Draft, Reason, Structure},
+        crdt::{Draft, Reason, Structure, structure},
         envelope::{Verified, Waiting},
         mls::{
             CommitPayload, Group,
@@ -55,9 +55,13 @@ pub(super) struct Server {
     pub head: Option<StateId>,
     pub fork_moved: ForkMoved,
     pub stand: Option<StateId>,
+    /// Whether nobody has a leaf in the stand who may not read, as of the last settling.
+    pub stand_clear: bool,
     pub kept: BTreeMap<StateId, Kept>,
     pub groups: BTreeMap<StateId, Group>,
     pub channels: BTreeMap<ChannelId, Channel>,
+    /// The channels that structure has, as of the last settling.
+    known: BTreeSet<ChannelId>,
     pub waiting: Waiting,
     pub drafts: VecDeque<(u64, Draft)>,
     pub unopened: BTreeMap<StateId, BTreeSet<(ChannelId, Tip)>>,
@@ -119,9 +123,11 @@ impl Server {
             head: None,
             fork_moved: ForkMoved::Never,
             stand: None,
+            stand_clear: false,
             kept: BTreeMap::new(),
             groups: BTreeMap::new(),
             channels: BTreeMap::new(),
+            known: BTreeSet::new(),
             waiting: Waiting::new(),
             drafts: VecDeque::new(),
             unopened: BTreeMap::new(),
@@ -137,14 +143,21 @@ impl Server {
 
     /// Whether a channel is one of this server's, as known now.
     pub(super) fn knows(&self, channel: &ChannelId) -> bool {
-        *channel == self.control
-            || self.structure.channels().iter().any(|known| known.id == *channel)
+        *channel == self.control || self.known.contains(channel)
     }
 
     /// A channel that was met and is not loaded.
     pub(super) fn unloaded(&self, node: &Node) -> Option<ChannelId> {
-        let ids = self.structure.channels().into_iter().map(|channel| channel.id);
-        ids.into_iter().find(|id| node.channels.contains_key(id) && !self.channels.contains_key(id))
+        let waits =
+            |id: &&ChannelId| node.channels.contains_key(*id) && !self.channels.contains_key(*id);
+        self.known.iter().find(waits).copied()
+    }
+
+    /// Notes which channels structure has now, and returns them.
+    pub(super) fn take_channels(&mut self) -> Vec<structure::Channel> {
+        let channels = self.structure.channels();
+        self.known = channels.iter().map(|channel| channel.id).collect();
+        channels
     }
 
     pub(super) fn control_channel(&self) -> &Channel {

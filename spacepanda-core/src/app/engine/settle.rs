@@ -168,9 +168,8 @@ impl Server {
     pub(super) fn resettle_quietly(&mut self, node: &mut Node) {
         let _ = self.authority.settle();
         self.take_matrix();
-        let ids: Vec<_> = self.structure.channels().into_iter().map(|channel| channel.id).collect();
-        for id in ids {
-            node.channels.insert(id, self.id);
+        for channel in self.take_channels() {
+            node.channels.insert(channel.id, self.id);
         }
     }
 
@@ -183,6 +182,7 @@ impl Server {
         self.recount(node, cx);
         self.share(node, cx);
         self.choose(node, cx);
+        self.look_at_stand();
         self.chase(node);
         self.reconcile(node, cx);
         self.go_on_joining(node, cx);
@@ -222,7 +222,7 @@ impl Server {
 
     /// Opens channels that were just made.
     pub(super) fn meet_channels(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        for met in self.structure.channels() {
+        for met in self.take_channels() {
             if node.channels.contains_key(&met.id) {
                 continue;
             }

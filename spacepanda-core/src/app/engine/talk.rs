@@ -26,6 +26,10 @@ impl Server {
         if self.drafts.is_empty() || !self.loaded || self.stand_group().is_none() {
             return;
         }
+        // What arrived may have put somebody out: that is looked at first.
+        if node.is_settling(&self.id) {
+            return;
+        }
         if !self.clear_stand(node, cx) {
             return;
         }
