@@ -80,6 +80,11 @@ impl Join {
         self.row.complete
     }
 
+    /// The key package by which a complete join came in.
+    pub(super) fn used_package(&self) -> Option<[u8; 32]> {
+        self.row.complete.then_some(self.row.reference)
+    }
+
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         if self.row.complete || self.failed {
             return None;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::{
+    join::Join,
     machine::{Cx, Node, Work},
     reads::{Loaded, Reads},
     rows::{self, MLS, StateRow, TREE},
@@ -236,9 +237,15 @@ impl Server {
 
     pub(super) fn end_reads(&self, state: &StateId) -> Reads {
         let Some(kept) = self.kept.get(state) else { return Reads::default() };
-        Reads { prefixes: vec![(MLS, rows::state_key(kept.number))], ..Reads::default() }
+        let mut prefixes = vec![(MLS, rows::state_key(kept.number))];
+        if self.entered_by_package(state) {
+            prefixes.push((MLS, rows::package_prefix(self.number)));
+        }
+        Reads { prefixes, ..Reads::default() }
     }
 
+    /// Ends a state. The key package that let this device into it goes with it: until then it could
+    /// have opened another welcome.
     pub(super) fn end_state(&mut self, state: StateId, cx: &mut Cx<'_>) {
         if self.stand == Some(state) {
             return;
@@ -250,5 +257,19 @@ impl Server {
             cx.fx.batch.delete(MLS, key.clone());
         }
         cx.fx.batch.delete(TREE, scope);
+        if self.entered_by_package(&state) {
+            for (key, _) in cx.loaded.prefix(&MLS, &rows::package_prefix(self.number)) {
+                cx.fx.batch.delete(MLS, key.clone());
+            }
+        }
+    }
+
+    /// Whether this device came into a state by the key package of a join that is complete.
+    fn entered_by_package(&self, state: &StateId) -> bool {
+        let Some(reference) = self.join.as_ref().and_then(Join::used_package) else { return false };
+        self.commits.values().any(|at| {
+            let mut adds = at.payload.adds.iter();
+            at.payload.child == *state && adds.any(|added| added.package == reference)
+        })
     }
 }
