@@ -13,6 +13,7 @@ mod joining;
 mod keys;
 mod removal;
 mod restarting;
+mod window;
 
 /// Plays each story over a memory store that outlives its node, and over SQLite.
 macro_rules! over_both_stores {

@@ -18,7 +18,7 @@ use crate::{
         crdt::{Draft, Reason, Structure, structure},
         envelope::{Verified, Waiting},
         mls::{
-            CommitPayload, Group,
+            CommitPayload, Group, ScopeKey,
             tree::{Choice, CommitTree},
         },
     },
@@ -97,6 +97,8 @@ pub(super) struct CommitAt {
 pub(super) struct Kept {
     pub number: u64,
     pub row: StateRow,
+    /// What its rows are wrapped by; known once its group was in memory.
+    pub key: Option<ScopeKey>,
 }
 
 impl Server {

@@ -10,11 +10,11 @@ use super::{
     server::{Kept, Server},
 };
 use crate::{
-    base::{ChannelId, Frontier, ServerId, cbor, limits::NAME_CHARS_MAX},
+    base::{ChannelId, Frontier, Secret, ServerId, cbor, limits::NAME_CHARS_MAX},
     state::{
         crdt::timeline,
         envelope::Envelope,
-        mls::{Group, Rows},
+        mls::{Group, MlsError, Rows, ScopeKey},
     },
 };
 
@@ -100,9 +100,9 @@ impl Machine {
             }
         }
         if let Some(stand) = server.stand
-            && let Some(group) = server.load_group(&stand, cx.loaded)
+            && !server.bring_group(&stand, cx.loaded)
         {
-            server.hold_group(stand, group);
+            tracing::error!("the group's rows cannot be read; nothing can be sent in this server");
         }
         server.caught_up_at = cx.loaded.row(&VIEW, &rows::caught_up_key(server.number));
         self.node.work.push_front(Work::LoadControl(id, Frontier::new()));
@@ -155,7 +155,7 @@ impl Server {
                 if row.stand {
                     self.stand = Some(row.state);
                 }
-                self.kept.insert(row.state, Kept { number, row });
+                self.kept.insert(row.state, Kept { number, row, key: None });
             }
         }
         for (key, value) in loaded.prefix(&VIEW, &rows::joins_prefix()) {
@@ -200,20 +200,22 @@ impl Server {
         }
     }
 
-    /// A state's group from its loaded rows.
+    /// A state's group from its loaded rows, and what they are wrapped by: the row without a name.
     pub(super) fn load_group(
         &self,
         state: &crate::base::StateId,
         loaded: &Loaded,
-    ) -> Option<Group> {
-        let kept = self.kept.get(state)?;
-        let scope = rows::state_key(kept.number);
-        let rows: Rows = loaded
-            .prefix(&MLS, &scope)
-            .iter()
-            .map(|(key, value)| (key[scope.len()..].to_vec(), value.clone()))
-            .collect();
-        Group::load(rows).ok()
+    ) -> Option<(Group, ScopeKey)> {
+        let scope = rows::state_key(self.kept.get(state)?.number);
+        let rows = loaded.prefix(&MLS, &scope);
+        let (_, key) = rows.iter().find(|(place, _)| *place == scope)?;
+        let key = ScopeKey::new(Secret::new(key[..].try_into().ok()?));
+        let unwrapped = rows.iter().filter(|(place, _)| *place != scope).map(|(place, value)| {
+            let place = &place[scope.len()..];
+            Ok((place.to_vec(), key.unwrap(place, value)?))
+        });
+        let rows = unwrapped.collect::<Result<Rows, MlsError>>().ok()?;
+        Some((Group::load(rows).ok()?, key))
     }
 }
 

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{
     join::Join,
     machine::{Cx, Node, Work},
@@ -14,7 +16,7 @@ use crate::{
         crdt::Reason,
         envelope::{Envelope, Verified},
         mls::{
-            Group, MlsError,
+            Group, MlsError, RowChange, ScopeKey,
             tree::{self, Window},
         },
         sync::{Event, SyncEngine},
@@ -126,8 +128,11 @@ impl Server {
     /// Has a kept state's group in memory; says whether it has.
     pub(super) fn bring_group(&mut self, state: &StateId, loaded: &Loaded) -> bool {
         if !self.groups.contains_key(state)
-            && let Some(group) = self.load_group(state, loaded)
+            && let Some((group, key)) = self.load_group(state, loaded)
         {
+            if let Some(kept) = self.kept.get_mut(state) {
+                kept.key = Some(key);
+            }
             self.hold_group(*state, group);
         }
         self.groups.contains_key(state)
@@ -145,17 +150,20 @@ impl Server {
         node.next_state += 1;
         let mut bytes = 0;
         // Rows that cannot be written are a fault of the adapter: the state is not kept.
+        let key = ScopeKey::new(cx.chance.secret());
         let Ok(changes) = group.take_changes() else { return };
-        for change in changes {
-            if let Some(value) = change.value {
+        let Ok(wrapped) = wrap(&key, changes, cx) else { return };
+        cx.fx.batch.put(MLS, rows::state_key(number), key.expose().to_vec());
+        for (place, value) in wrapped {
+            if let Some(value) = value {
                 bytes += value.len() as u64;
-                cx.fx.batch.put(MLS, rows::mls_key(number, &change.key), value);
+                cx.fx.batch.put(MLS, rows::mls_key(number, &place), value);
             }
         }
         let row = StateRow { server: self.number, state, left: Some(cx.now), bytes, stand: false };
         rows::put_state(&mut cx.fx.batch, number, &row);
         self.unreachable.remove(&state);
-        self.kept.insert(state, Kept { number, row });
+        self.kept.insert(state, Kept { number, row, key: Some(key) });
         self.hold_group(state, group);
         self.open_waiting(node, &state);
     }
@@ -172,15 +180,17 @@ impl Server {
     pub(super) fn save_group(&mut self, state: &StateId, cx: &mut Cx<'_>) -> bool {
         let group = self.groups.get_mut(state).zip(self.kept.get(state));
         let Some((group, kept)) = group else { return false };
-        let Ok(changes) = group.take_changes() else {
+        let changes = group.take_changes().ok().zip(kept.key.as_ref());
+        let wrapped = changes.and_then(|(changes, key)| wrap(key, changes, cx).ok());
+        let Some(wrapped) = wrapped else {
             self.groups.remove(state);
             return false;
         };
-        for change in changes {
-            let key = rows::mls_key(kept.number, &change.key);
-            match change.value {
-                Some(value) => cx.fx.batch.put(MLS, key, value),
-                None => cx.fx.batch.delete(MLS, key),
+        for (place, value) in wrapped {
+            let place = rows::mls_key(kept.number, &place);
+            match value {
+                Some(value) => cx.fx.batch.put(MLS, place, value),
+                None => cx.fx.batch.delete(MLS, place),
             }
         }
         true
@@ -253,6 +263,8 @@ impl Server {
         let Some(kept) = self.kept.remove(&state) else { return };
         self.groups.remove(&state);
         let scope = rows::state_key(kept.number);
+        // What the rows are wrapped by goes first.
+        cx.fx.batch.delete(MLS, scope.clone());
         for (key, _) in cx.loaded.prefix(&MLS, &scope) {
             cx.fx.batch.delete(MLS, key.clone());
         }
@@ -272,4 +284,18 @@ impl Server {
             at.payload.child == *state && adds.any(|added| added.package == reference)
         })
     }
+}
+
+/// Wraps what changed of a state's rows.
+fn wrap(
+    key: &ScopeKey,
+    changes: Vec<RowChange>,
+    cx: &mut Cx<'_>,
+) -> Result<Vec<(Vec<u8>, Option<Bytes>)>, MlsError> {
+    let wrapped = changes.into_iter().map(|RowChange { key: place, value }| {
+        let seed = cx.chance.secret();
+        let value = value.map(|value| key.wrap(&place, &value, &seed)).transpose()?;
+        Ok((place, value))
+    });
+    wrapped.collect()
 }

@@ -15,6 +15,7 @@ mod overlay;
 mod package;
 mod payload;
 mod rows;
+mod scope_key;
 mod settings;
 mod stage;
 mod storage;
@@ -33,5 +34,6 @@ pub use payload::{
     RootPayload, VotePayload, commit_aad,
 };
 pub use rows::{RowChange, Rows};
+pub use scope_key::ScopeKey;
 pub use settings::{GROUP_VERSION, Settings, group_id};
 pub use stage::Staged;
