@@ -1,17 +1,15 @@
 //! The suite of the log port, tested: each broken log store fails the case that names its fault.
 
-mod rows;
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rows::Rows;
 use spacepanda_conformance::log::{LogFactory, LogPlace, cases};
 use spacepanda_core::{
     base::{ChannelId, Floors, Frontier, LogEntry, Result, Tip, limits::ENVELOPE_LEN_MAX},
     store::{Batch, CrdtStore, LogStore, Placement, ProviderStorageBackend},
 };
+use spacepanda_store_memory::MemoryStore;
 
 /// What is wrong with a log store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,24 +35,24 @@ enum Fault {
 #[async_trait]
 impl LogFactory for Fault {
     async fn place(&self) -> Result<Arc<dyn LogPlace>> {
-        Ok(Arc::new(Place { rows: Arc::new(Rows::default()), fault: *self }))
+        Ok(Arc::new(Place { store: Arc::new(MemoryStore::new()), fault: *self }))
     }
 }
 
 struct Place {
-    rows: Arc<Rows>,
+    store: Arc<MemoryStore>,
     fault: Fault,
 }
 
 #[async_trait]
 impl LogPlace for Place {
     async fn open(&self) -> Result<Arc<dyn CrdtStore>> {
-        let sound = LogStore::open(self.rows.clone()).await?;
+        let sound = LogStore::open(self.store.clone()).await?;
         Ok(Arc::new(Broken { sound, fault: self.fault }))
     }
 
     async fn save(&self, batch: Batch) -> Result<()> {
-        self.rows.save(batch).await
+        self.store.save(batch).await
     }
 }
 

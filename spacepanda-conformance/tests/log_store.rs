@@ -1,16 +1,14 @@
 //! The contract of log stores, asked of `LogStore`: over a store, and over what is only staged.
 
-mod rows;
-
 use std::{process::ExitCode, sync::Arc};
 
 use async_trait::async_trait;
-use rows::Rows;
 use spacepanda_conformance::log::{LogFactory, LogPlace, run};
 use spacepanda_core::{
     base::Result,
     store::{Batch, CrdtStore, LogStore, ProviderStorageBackend, Staged},
 };
+use spacepanda_store_memory::MemoryStore;
 
 /// A store that saves at once.
 struct Saved;
@@ -18,11 +16,11 @@ struct Saved;
 #[async_trait]
 impl LogFactory for Saved {
     async fn place(&self) -> Result<Arc<dyn LogPlace>> {
-        Ok(Arc::new(SavedPlace(Arc::new(Rows::default()))))
+        Ok(Arc::new(SavedPlace(Arc::new(MemoryStore::new()))))
     }
 }
 
-struct SavedPlace(Arc<Rows>);
+struct SavedPlace(Arc<MemoryStore>);
 
 #[async_trait]
 impl LogPlace for SavedPlace {
@@ -41,11 +39,11 @@ struct OnlyStaged;
 #[async_trait]
 impl LogFactory for OnlyStaged {
     async fn place(&self) -> Result<Arc<dyn LogPlace>> {
-        Ok(Arc::new(StagedPlace(Arc::new(Staged::new(Arc::new(Rows::default()))))))
+        Ok(Arc::new(StagedPlace(Arc::new(Staged::new(Arc::new(MemoryStore::new()))))))
     }
 }
 
-struct StagedPlace(Arc<Staged<Rows>>);
+struct StagedPlace(Arc<Staged<MemoryStore>>);
 
 #[async_trait]
 impl LogPlace for StagedPlace {

@@ -1,21 +1,19 @@
 //! A plug-in needs nothing but the core to register its backend.
 
-mod rows;
-
 use std::sync::Arc;
 
-use rows::Rows;
 use spacepanda_core::{
     register_store,
     registry::{Registry, Setup, StoreBackend},
     store::{Batch, Namespace, ProviderStorageBackend},
 };
+use spacepanda_store_memory::MemoryStore;
 
 static BACKEND: StoreBackend = StoreBackend {
     scheme: "rows",
     description: "Rows in memory",
     open: |_, _| {
-        Box::pin(async { Ok(Arc::new(Rows::default()) as Arc<dyn ProviderStorageBackend>) })
+        Box::pin(async { Ok(Arc::new(MemoryStore::new()) as Arc<dyn ProviderStorageBackend>) })
     },
 };
 register_store!(BACKEND);

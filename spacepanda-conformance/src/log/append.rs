@@ -4,8 +4,10 @@ use spacepanda_core::{
     store::{Batch, Placement},
 };
 
+use crate::case::refused;
+
 use super::{
-    bench::{Bench, refused, sorted},
+    bench::{Bench, sorted},
     entries::{CHANNEL, OTHER, branch, entry, envelope, floors},
     runner::Case,
 };

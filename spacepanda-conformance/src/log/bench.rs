@@ -1,7 +1,7 @@
-use std::{fmt::Debug, sync::Arc};
+use std::sync::Arc;
 
 use spacepanda_core::{
-    base::{ErrorKind, Floors, Frontier, LogEntry, Result, Tip},
+    base::{Floors, Frontier, LogEntry, Result, Tip},
     store::{Batch, CrdtStore, Placement},
 };
 
@@ -81,12 +81,4 @@ pub(super) fn frontier(tips: &[&LogEntry]) -> Frontier {
 /// The tips of these entries, in the order of a frontier.
 pub(super) fn sorted(entries: &[LogEntry]) -> Vec<Tip> {
     entries.iter().map(LogEntry::tip).collect::<Frontier>().tips().collect()
-}
-
-/// Fails unless `result` is an error of `kind`.
-pub(super) fn refused<T: Debug>(what: &str, result: Result<T>, kind: ErrorKind) {
-    match result {
-        Ok(answer) => panic!("{what}: expected {kind:?}, got {answer:?}"),
-        Err(error) => assert_eq!(error.kind(), kind, "{what}: {error}"),
-    }
 }

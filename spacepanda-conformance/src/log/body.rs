@@ -4,8 +4,10 @@ use spacepanda_core::{
     store::Batch,
 };
 
+use crate::case::refused;
+
 use super::{
-    bench::{Bench, refused, sorted},
+    bench::{Bench, sorted},
     entries::{CHANNEL, body, branch, entry, floors, without_body},
     runner::Case,
 };

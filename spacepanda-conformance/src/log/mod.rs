@@ -22,7 +22,8 @@ use spacepanda_core::{
     store::{Batch, CrdtStore},
 };
 
-pub use runner::{Case, Failure, cases, run};
+pub use crate::case::Failure;
+pub use runner::{Case, cases, run};
 
 /// Makes the places in which the log store under test keeps its logs.
 #[async_trait]

@@ -5,6 +5,8 @@ use spacepanda_core::{
     store::{Batch, Placement},
 };
 
+use crate::random::{Random, SEED_VARIABLE, seeds};
+
 use super::{
     bench::Bench,
     entries::{CHANNEL, body, branch, device, without_body},
@@ -15,8 +17,6 @@ use super::{
 const SEEDS: u64 = 12;
 /// Operations of one run.
 const OPERATIONS: usize = 150;
-/// A seed to run in place of the usual ones.
-const SEED_VARIABLE: &str = "SPACEPANDA_SEED";
 
 pub(super) fn cases() -> Vec<Case> {
     vec![Case::new("any sequence of calls answers as a list in memory does", |bench| {
@@ -25,14 +25,13 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 async fn calls(bench: Bench) -> Result<()> {
-    let seeds = match std::env::var(SEED_VARIABLE).ok().and_then(|text| text.parse().ok()) {
-        Some(seed) => seed..seed + 1,
-        None => 0..SEEDS,
-    };
     let mut bench = bench;
-    for seed in seeds {
-        let mut run =
-            Run { random: Random(seed), device: 10 * (seed % 20) as u8, model: Model::default() };
+    for seed in seeds(SEEDS) {
+        let mut run = Run {
+            random: Random::new(seed),
+            device: 10 * (seed % 20) as u8,
+            model: Model::default(),
+        };
         for at in 0..OPERATIONS {
             let step = format!("operation {at} of {SEED_VARIABLE}={seed}");
             bench = run.step(bench, &step).await?;
@@ -228,18 +227,5 @@ impl Model {
             missing.push(entry.clone());
         }
         missing
-    }
-}
-
-/// Numbers that follow from a seed alone: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-struct Random(u64);
-
-impl Random {
-    /// A number below `bound`, which is not 0.
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
 }

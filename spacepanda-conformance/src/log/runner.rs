@@ -1,21 +1,17 @@
-use std::{
-    any::Any,
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, process::ExitCode, sync::Arc};
 
 use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
-use spacepanda_core::base::{Error, Result};
-use tokio::runtime::Builder;
+use spacepanda_core::base::Result;
+
+use crate::case::{self, Failure};
 
 use super::{LogFactory, append, bench::Bench, body, frontier, missing, model, placement};
 
-/// How long a case may take; one that hangs is a case that failed.
-const CASE_DURATION_MAX: Duration = Duration::from_secs(120);
+/// What is under test.
+const PORT: &str = "log store";
+/// Threads on which a case's tasks run.
+const WORKERS: usize = 2;
 
 /// One sentence of the contract, and the test of it.
 #[derive(Clone, Copy)]
@@ -25,18 +21,6 @@ pub struct Case {
 }
 
 type Body = fn(Bench) -> BoxFuture<'static, Result<()>>;
-
-/// Why a case failed, in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure(String);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failure {}
 
 impl Case {
     pub(super) fn new(name: &'static str, body: Body) -> Self {
@@ -55,37 +39,14 @@ impl Case {
     /// # Errors
     /// What the log store did that the sentence forbids; also if it took longer than two minutes.
     pub fn run(&self, factory: Arc<dyn LogFactory>) -> Result<(), Failure> {
-        let built = Builder::new_multi_thread().worker_threads(2).enable_time().build();
-        let runtime = built.map_err(|error| Failure(format!("no runtime: {error}")))?;
-        let case = async { (self.body)(Bench::new(&*factory).await?).await };
-        let body = async { tokio::time::timeout(CASE_DURATION_MAX, case).await };
-        let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body)));
-        // What still hangs must not hang the test as well.
-        runtime.shutdown_background();
-        match outcome {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(Failure::of_port(error)),
-            Ok(Err(_)) => Err(Failure(format!("it took longer than {CASE_DURATION_MAX:?}"))),
-            Err(panic) => Err(Failure::of_panic(panic.as_ref())),
-        }
+        let runtime = case::runtime(WORKERS)?;
+        case::run(PORT, runtime, async { (self.body)(Bench::new(&*factory).await?).await })
     }
 }
 
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Case").field("name", &self.name).finish()
-    }
-}
-
-impl Failure {
-    fn of_port(error: Error) -> Self {
-        Self(format!("the log store failed with {:?}: {error}", error.kind()))
-    }
-
-    fn of_panic(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Self(text.unwrap_or("it panicked").to_owned())
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{fmt::Debug, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use spacepanda_core::{
@@ -75,12 +75,4 @@ pub(super) async fn keys(store: &Store, page: Page) -> Result<Vec<Bytes>> {
 /// Everything in `namespace`, up to one page.
 pub(super) async fn all(store: &Store, namespace: &Namespace) -> Result<Entries> {
     store.scan(namespace, page(b"", None, PAGE_LIMIT_MAX)).await
-}
-
-/// Fails unless `result` is an error of `kind`.
-pub(super) fn refused<T: Debug>(what: &str, result: Result<T>, kind: ErrorKind) {
-    match result {
-        Ok(answer) => panic!("{what}: expected {kind:?}, got {answer:?}"),
-        Err(error) => assert_eq!(error.kind(), kind, "{what}: {error}"),
-    }
 }

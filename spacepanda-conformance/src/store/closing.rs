@@ -7,8 +7,10 @@ use spacepanda_core::{
     store::{Batch, Capability},
 };
 
+use crate::case::refused;
+
 use super::{
-    bench::{Bench, ONE, all, number, page, put, refused},
+    bench::{Bench, ONE, all, number, page, put},
     runner::Case,
 };
 

@@ -8,8 +8,10 @@ use spacepanda_core::{
     store::{Batch, Change},
 };
 
+use crate::case::refused;
+
 use super::{
-    bench::{Bench, ONE, all, page, put, refused},
+    bench::{Bench, ONE, all, page, put},
     runner::Case,
 };
 

@@ -32,7 +32,6 @@ mod limit;
 mod load;
 mod model;
 mod order;
-mod random;
 mod runner;
 mod save;
 mod scan;
@@ -43,7 +42,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use spacepanda_core::{base::Result, store::ProviderStorageBackend};
 
-pub use runner::{Case, Failure, cases, run};
+pub use crate::case::Failure;
+pub use runner::{Case, cases, run};
 
 /// Opens the store under test.
 #[async_trait]

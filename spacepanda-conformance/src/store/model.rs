@@ -7,9 +7,10 @@ use spacepanda_core::{
     store::{Batch, Capability, Change, Namespace, Page},
 };
 
+use crate::random::{Random, SEED_VARIABLE, seeds};
+
 use super::{
     bench::{Bench, Entries, ONE, OTHER, Store, all},
-    random::Random,
     runner::Case,
 };
 
@@ -17,8 +18,6 @@ use super::{
 const SEEDS: u64 = 3;
 /// Operations of one run.
 const OPERATIONS: usize = 400;
-/// A seed to run in place of the usual ones.
-const SEED_VARIABLE: &str = "SPACEPANDA_SEED";
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -41,7 +40,7 @@ fn calls_and_openings(bench: Bench) -> BoxFuture<'static, Result<()>> {
 
 async fn run_seeds(bench: &Bench, reopens: bool) -> Result<()> {
     let mut run = Run { store: bench.open().await?, model: Model::default() };
-    for seed in seeds() {
+    for seed in seeds(SEEDS) {
         run.clear().await?;
         let mut random = Random::new(seed);
         for at in 0..OPERATIONS {
@@ -55,13 +54,6 @@ async fn run_seeds(bench: &Bench, reopens: bool) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn seeds() -> Vec<u64> {
-    match std::env::var(SEED_VARIABLE).ok().and_then(|text| text.parse().ok()) {
-        Some(seed) => vec![seed],
-        None => (0..SEEDS).collect(),
-    }
 }
 
 struct Run {

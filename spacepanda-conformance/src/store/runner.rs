@@ -1,11 +1,4 @@
-use std::{
-    any::Any,
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, process::ExitCode, sync::Arc};
 
 use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -13,15 +6,16 @@ use spacepanda_core::{
     base::{Error, Result},
     store::Capability,
 };
-use tokio::runtime::{Builder, Runtime};
+
+use crate::case::{self, Failure};
 
 use super::{
     StoreFactory, atomic, bench::Bench, closing, durable, exclusive, limit, load, model, order,
     save, scan,
 };
 
-/// How long a case may take; one that hangs is a case that failed.
-const CASE_DURATION_MAX: Duration = Duration::from_secs(120);
+/// What is under test.
+const PORT: &str = "store";
 /// Threads on which a case's tasks run.
 const WORKERS: usize = 4;
 
@@ -34,18 +28,6 @@ pub struct Case {
 }
 
 type Body = fn(Bench) -> BoxFuture<'static, Result<()>>;
-
-/// Why a case failed, in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure(String);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failure {}
 
 impl Case {
     /// Names a case of the contract proper, which every backend must pass.
@@ -80,36 +62,15 @@ impl Case {
     /// # Errors
     /// What the backend did that the sentence forbids; also if it took longer than two minutes.
     pub fn run(&self, factory: Arc<dyn StoreFactory>) -> Result<(), Failure> {
-        let runtime = runtime()?;
-        let bench = Bench::new(factory).map_err(Failure::of_port)?;
-        let body = async { tokio::time::timeout(CASE_DURATION_MAX, (self.body)(bench)).await };
-        let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body)));
-        // What still hangs must not hang the test as well.
-        runtime.shutdown_background();
-        match outcome {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(Failure::of_port(error)),
-            Ok(Err(_)) => Err(Failure(format!("it took longer than {CASE_DURATION_MAX:?}"))),
-            Err(panic) => Err(Failure::of_panic(panic.as_ref())),
-        }
+        let runtime = case::runtime(WORKERS)?;
+        let bench = Bench::new(factory).map_err(of_store)?;
+        case::run(PORT, runtime, async { (self.body)(bench).await })
     }
 }
 
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Case").field("name", &self.name).field("needs", &self.needs).finish()
-    }
-}
-
-impl Failure {
-    fn of_port(error: Error) -> Self {
-        Self(format!("the store failed with {:?}: {error}", error.kind()))
-    }
-
-    fn of_panic(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Self(text.unwrap_or("it panicked").to_owned())
     }
 }
 
@@ -155,21 +116,17 @@ fn trials(factory: &Arc<dyn StoreFactory>, declared: Capability) -> Vec<Trial> {
 }
 
 fn declared(factory: &Arc<dyn StoreFactory>) -> Result<Capability, Failure> {
-    let bench = Bench::new(Arc::clone(factory)).map_err(Failure::of_port)?;
+    let bench = Bench::new(Arc::clone(factory)).map_err(of_store)?;
     let asked = async {
         let store = bench.open().await?;
         let declared = store.capability();
         store.close().await.map(|()| declared)
     };
-    runtime()?.block_on(asked).map_err(Failure::of_port)
+    case::runtime(WORKERS)?.block_on(asked).map_err(of_store)
 }
 
-fn runtime() -> Result<Runtime, Failure> {
-    Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_time()
-        .build()
-        .map_err(|error| Failure(format!("no runtime: {error}")))
+fn of_store(error: Error) -> Failure {
+    Failure::of_port(PORT, &error)
 }
 
 #[cfg(test)]

@@ -13,6 +13,11 @@ use async_trait::async_trait;
 use libtest_mimic::{Arguments, Trial};
 use spacepanda_core::{base::Result, transport::Transport};
 
+use crate::case::runtime;
+
+/// Threads on which a case's tasks run.
+const WORKERS: usize = 2;
+
 /// Opens transports that can reach each other; each case opens its own.
 #[async_trait]
 pub trait TransportFactory: Send + Sync + 'static {
@@ -42,11 +47,7 @@ pub fn trials(factory: impl TransportFactory) -> Vec<Trial> {
     let trial = |(name, case): &(&'static str, Case)| {
         let (factory, case) = (Arc::clone(&factory), *case);
         Trial::test(*name, move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()?;
-            runtime.block_on(case(factory));
+            runtime(WORKERS)?.block_on(case(factory));
             Ok(())
         })
     };

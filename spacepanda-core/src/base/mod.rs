@@ -5,6 +5,7 @@ mod error;
 mod ids;
 pub mod limits;
 mod log;
+mod name;
 mod secret;
 mod time;
 
@@ -13,5 +14,6 @@ pub use ids::{
     ChannelId, DeviceId, EnvelopeId, IdError, IdentityId, MessageId, PeerId, ServerId, StateId,
 };
 pub use log::{Floors, Frontier, LogEntry, Tip};
+pub use name::{Name, NameError};
 pub use secret::Secret;
 pub use time::Timestamp;

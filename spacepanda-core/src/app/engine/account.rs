@@ -7,7 +7,7 @@ use super::{
     rows::{self, AccountRow, NODE, Numbered},
 };
 use crate::{
-    base::{ChannelId, DeviceId, IdentityId, Secret, ServerId, Timestamp, cbor},
+    base::{ChannelId, DeviceId, IdentityId, Name, Secret, ServerId, Timestamp, cbor},
     state::{
         identity::{DeviceCertificate, KeyPair, VerifiedCertificate},
         link,
@@ -20,13 +20,13 @@ use crate::{
 pub(super) struct Account {
     pub device_key: KeyPair,
     pub certificate: VerifiedCertificate,
-    pub name: String,
+    pub name: Name,
     identity_key: KeyPair,
 }
 
 impl Account {
     /// Makes an identity with its first device.
-    pub(super) fn create(name: String, now: Timestamp, chance: &mut Chance) -> Self {
+    pub(super) fn create(name: Name, now: Timestamp, chance: &mut Chance) -> Self {
         let identity_key = KeyPair::from_secret(chance.secret());
         let device_key = KeyPair::from_secret(chance.secret());
         let device = DeviceId::new(*device_key.public());

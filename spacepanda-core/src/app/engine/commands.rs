@@ -17,7 +17,7 @@ use crate::{
     },
     state::{
         authority::{self, Capability, HeardLine, IssueInvite, Operation, Role},
-        crdt::{Draft, Name, StructureOp, Text, timeline},
+        crdt::{Draft, StructureOp, Text, timeline},
         envelope::PayloadType,
         identity::KeyPair,
     },
@@ -123,7 +123,6 @@ impl Server {
                 format!("A server has at most {CHANNELS_MAX} channels. Nothing was changed."),
             ));
         }
-        let name = Name::new(&name).map_err(|error| internal(&error))?;
         let payload = StructureOp::CreateChannel { name }.encode();
         let made = self
             .write_control(node, PayloadType::Structure, payload, cx)

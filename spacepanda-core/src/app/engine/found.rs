@@ -10,8 +10,8 @@ use super::{
 use crate::{
     base::ChannelId,
     state::{
-        authority::{self, GENESIS_VERSION, Genesis, Operation, server_of},
-        crdt::{Name, StructureOp},
+        authority::{GENESIS_VERSION, Genesis, Operation, server_of},
+        crdt::StructureOp,
         envelope::PayloadType,
         mls::{Group, RootPayload, Settings, group_id},
     },
@@ -34,7 +34,6 @@ impl Machine {
             owners: vec![account.certificate.certificate().clone()],
         });
         let id = server_of(&genesis.encode());
-        let nickname = authority::Name::new(&account.name).map_err(|error| internal(&error))?;
         let group = Group::create(
             &account.device_key,
             &account.certificate,
@@ -53,10 +52,9 @@ impl Machine {
         server.open_for_sync(node, server.control, cx.now);
 
         let root = RootPayload { generation: SETTINGS.generation, state: group.state_id() };
-        let nickname = Operation::SetNickname { target: None, name: nickname };
-        let named = |name: &str| Name::new(name).map_err(|error| internal(&error));
-        let server_name = StructureOp::SetServerName { name: named(&name)? };
-        let channel = StructureOp::CreateChannel { name: named(FIRST_CHANNEL)? };
+        let nickname = Operation::SetNickname { target: None, name: node.me().name.clone() };
+        let server_name = StructureOp::SetServerName { name };
+        let channel = StructureOp::CreateChannel { name: checked_name(FIRST_CHANNEL)? };
         let mut first_channel = None;
         for (payload_type, payload) in [
             (PayloadType::Authority, genesis.encode()),

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     base::{PeerId, StateId, Timestamp, Tip, cbor},
     state::{
-        authority::{JoinRequest, Name},
+        authority::JoinRequest,
         envelope::Envelope,
         identity::KeyPair,
         link::Kind,
@@ -128,19 +128,16 @@ impl Machine {
             &cx.chance.secret(),
         )
         .map_err(|error| failed(&error))?;
-        let request =
-            Name::new(&account.name).map_err(|error| failed(&error)).and_then(|name| {
-                JoinRequest::sign(
-                    id,
-                    name,
-                    &account.certificate,
-                    made.package,
-                    cx.chance.name(),
-                    &KeyPair::from_secret(link.invite_key.clone()),
-                    &account.device_key,
-                )
-                .map_err(|error| failed(&error))
-            })?;
+        let request = JoinRequest::sign(
+            id,
+            account.name.clone(),
+            &account.certificate,
+            made.package,
+            cx.chance.name(),
+            &KeyPair::from_secret(link.invite_key.clone()),
+            &account.device_key,
+        )
+        .map_err(|error| failed(&error))?;
         let row = JoinRow {
             link: text.trim().to_owned(),
             request: request.encode(),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::{
-    base::{ChannelId, DeviceId, EnvelopeId, ServerId, StateId, Timestamp, Tip, cbor},
+    base::{ChannelId, DeviceId, EnvelopeId, Name, ServerId, StateId, Timestamp, Tip, cbor},
     store::{Batch, Namespace},
 };
 
@@ -28,7 +28,7 @@ pub(super) struct AccountRow {
     #[cbor(n(2), with = "minicbor::bytes")]
     pub certificate: Vec<u8>,
     #[n(3)]
-    pub name: String,
+    pub name: Name,
 }
 
 /// A local number and what it stands for.

@@ -10,7 +10,7 @@ use super::{
     server::{Kept, Server},
 };
 use crate::{
-    base::{ChannelId, Frontier, Secret, ServerId, cbor, limits::NAME_CHARS_MAX},
+    base::{ChannelId, Frontier, Name, Secret, ServerId, cbor, limits::NAME_CHARS_MAX},
     state::{
         crdt::timeline,
         envelope::Envelope,
@@ -219,20 +219,18 @@ impl Server {
     }
 }
 
-/// A name as it is kept: trimmed, within its limit, without control characters.
-pub(super) fn checked_name(name: &str) -> Result<String, AppError> {
-    let name = name.trim();
-    let chars = name.chars().count();
-    if chars == 0 || chars > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-        return Err(AppError::new(
+/// What somebody typed, as a name.
+pub(super) fn checked_name(text: &str) -> Result<Name, AppError> {
+    Name::new(text).map_err(|_| {
+        let chars = text.trim().chars().count();
+        AppError::new(
             "name.invalid",
             format!(
                 "A name has 1 to {NAME_CHARS_MAX} characters and no control characters; this one \
                  has {chars}. Nothing was changed; choose another."
             ),
-        ));
-    }
-    Ok(name.to_owned())
+        )
+    })
 }
 
 fn next_number(loaded: &Loaded, namespace: &crate::store::Namespace) -> u64 {

@@ -7,9 +7,7 @@ pub mod structure;
 pub mod timeline;
 mod variant;
 
-pub use structure::{
-    Channel, Name, NameError, OpError, Structure, StructureError, StructureEvent, StructureOp,
-};
+pub use structure::{Channel, OpError, Structure, StructureError, StructureEvent, StructureOp};
 pub use timeline::{
     Content, Draft, Entry, Post, PostError, Reading, Reason, RowError, Text, TextError, decode_post,
 };

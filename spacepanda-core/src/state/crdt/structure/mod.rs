@@ -10,7 +10,6 @@
 //! So starting, and taking an operation out, costs all operations of the server, which are few.
 
 mod document;
-mod name;
 mod op;
 mod replica;
 
@@ -27,7 +26,6 @@ use crate::{
     },
 };
 
-pub use name::{Name, NameError};
 pub use op::{OpError, StructureOp};
 use replica::Replica;
 

@@ -1,8 +1,9 @@
 use minicbor::{Decode, Encode};
 
-use super::{super::variant, name::Name};
+use super::super::variant;
 use crate::{
     base::{
+        Name,
         cbor::{self, CborError},
         limits::PAYLOAD_LEN_MAX,
     },

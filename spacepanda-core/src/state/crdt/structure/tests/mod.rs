@@ -4,7 +4,7 @@ mod orders;
 
 use super::*;
 use crate::{
-    base::{Timestamp, limits::CHANNELS_MAX},
+    base::{Name, Timestamp, limits::CHANNELS_MAX},
     state::envelope::Origin,
 };
 

@@ -1,8 +1,8 @@
 use std::fmt;
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 
-use crate::base::limits::NAME_CHARS_MAX;
+use super::limits::NAME_CHARS_MAX;
 
 /// Bytes of the longest name: a character takes four at most.
 const NAME_LEN_MAX: usize = 4 * NAME_CHARS_MAX;
@@ -24,10 +24,11 @@ pub enum NameError {
     Padded,
 }
 
-/// The name of a server or channel: 1 to 100 characters, none of them a control character
-/// (U+0000 to U+001F, U+007F to U+009F), with no space (U+0020) at its ends.
+/// What a person, server or channel is called: 1 to [`NAME_CHARS_MAX`] characters, none of them a
+/// control character (U+0000 to U+001F, U+007F to U+009F), with no space (U+0020) at its ends.
 ///
-/// The rule names code points, so that no version of a Unicode table ever decides what counts.
+/// The rule names code points, so that no version of a Unicode table ever decides what counts. In CBOR
+/// it is a text, which is taken as it is or refused.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
@@ -73,18 +74,18 @@ impl fmt::Display for Name {
 }
 
 impl<C> Encode<C> for Name {
-    fn encode<W: minicbor::encode::Write>(
+    fn encode<W: encode::Write>(
         &self,
-        e: &mut minicbor::Encoder<W>,
+        e: &mut Encoder<W>,
         _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+    ) -> Result<(), encode::Error<W::Error>> {
         e.str(&self.0)?.ok()
     }
 }
 
 impl<'b, C> Decode<'b, C> for Name {
-    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        Self::exact(d.str()?).map_err(|_| minicbor::decode::Error::message("not a name"))
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+        Self::exact(d.str()?).map_err(|_| decode::Error::message("not a name"))
     }
 }
 
@@ -92,6 +93,7 @@ impl<'b, C> Decode<'b, C> for Name {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::base::cbor;
 
     #[test]
     fn a_name_is_trimmed_when_it_is_typed() {
@@ -102,7 +104,9 @@ mod tests {
     fn what_is_no_name_is_refused_by_its_kind() {
         assert_eq!(Name::new(" \u{2003} "), Err(NameError::Empty));
         assert_eq!(Name::new("two\nlines"), Err(NameError::Control));
-        assert_eq!(Name::new("bell\u{7}"), Err(NameError::Control));
+        for text in ["bell\u{7}", "a\u{7f}b", "a\u{9f}b"] {
+            assert_eq!(Name::new(text), Err(NameError::Control), "{text:?}");
+        }
         assert_eq!(Name::exact(" padded"), Err(NameError::Padded));
     }
 
@@ -110,5 +114,21 @@ mod tests {
     fn a_name_has_a_hundred_characters_whatever_their_bytes() {
         assert!(Name::new(&"\u{1f43c}".repeat(100)).is_ok());
         assert_eq!(Name::new(&"a".repeat(101)), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn a_name_is_a_text_in_cbor() {
+        let name = Name::new("Ada \u{1f43c}").unwrap();
+        let bytes = cbor::encode(&name);
+        assert_eq!(bytes, b"\x68Ada \xf0\x9f\x90\xbc");
+        assert_eq!(cbor::decode::<Name>(&bytes), Ok(name));
+    }
+
+    #[test]
+    fn a_text_that_is_no_name_is_not_decoded() {
+        let long = "a".repeat(NAME_CHARS_MAX + 1);
+        for text in ["", " padded", "padded ", "two\nlines", &long] {
+            assert!(cbor::decode::<Name>(&cbor::encode(&text)).is_err(), "{text:?}");
+        }
     }
 }
