@@ -154,7 +154,7 @@ impl Server {
         let Ok(changes) = group.take_changes() else { return };
         let Ok(wrapped) = wrap(&key, changes, cx) else { return };
         cx.fx.batch.put(MLS, rows::state_key(number), key.expose().to_vec());
-        for (place, value) in wrapped {
+        for RowChange { key: place, value } in wrapped {
             if let Some(value) = value {
                 bytes += value.len() as u64;
                 cx.fx.batch.put(MLS, rows::mls_key(number, &place), value);
@@ -186,7 +186,7 @@ impl Server {
             self.groups.remove(state);
             return false;
         };
-        for (place, value) in wrapped {
+        for RowChange { key: place, value } in wrapped {
             let place = rows::mls_key(kept.number, &place);
             match value {
                 Some(value) => cx.fx.batch.put(MLS, place, value),
@@ -286,16 +286,16 @@ impl Server {
     }
 }
 
-/// Wraps what changed of a state's rows.
+/// Wraps the values of what changed of a state's rows.
 fn wrap(
     key: &ScopeKey,
     changes: Vec<RowChange>,
     cx: &mut Cx<'_>,
-) -> Result<Vec<(Vec<u8>, Option<Bytes>)>, MlsError> {
+) -> Result<Vec<RowChange>, MlsError> {
     let wrapped = changes.into_iter().map(|RowChange { key: place, value }| {
         let seed = cx.chance.secret();
         let value = value.map(|value| key.wrap(&place, &value, &seed)).transpose()?;
-        Ok((place, value))
+        Ok(RowChange { key: place, value })
     });
     wrapped.collect()
 }
