@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::{
     join::Join,
     machine::{Cx, Node, Work},
