@@ -2,7 +2,6 @@
 
 pub mod authority;
 pub mod crdt;
-pub mod effects;
 pub mod envelope;
 pub mod identity;
 pub mod link;

@@ -1,5 +1,4 @@
 use super::{
-    channel::Channel,
     commands::internal,
     error::AppError,
     input::Reply,
@@ -43,14 +42,7 @@ impl Machine {
         )
         .map_err(|error| internal(&error))?;
 
-        let number = node.numbers.server(id, &mut cx.fx.batch);
-        let mut server = Server::new(id, number);
-        server.loaded = true;
-        let control = node.numbers.channel(server.control, &mut cx.fx.batch);
-        server.channels.insert(server.control, Channel::new(server.control, control));
-        node.channels.insert(server.control, id);
-        server.open_for_sync(node, server.control, cx.now);
-
+        let mut server = Server::begin(node, id, cx);
         let root = RootPayload { generation: SETTINGS.generation, state: group.state_id() };
         let nickname = Operation::SetNickname { target: None, name: node.me().name.clone() };
         let server_name = StructureOp::SetServerName { name };
@@ -69,7 +61,6 @@ impl Machine {
         let state = group.state_id();
         server.keep_state(node, state, group, cx);
         server.resettle_quietly(node);
-        server.meet_channels(node, cx);
         self.servers.insert(id, server);
         node.queue(Work::StandOn(id, state));
         Ok(Reply::Server { server: id, channel: first_channel })

@@ -20,7 +20,6 @@ use crate::{
     base::{PeerId, StateId, Timestamp, Tip, cbor},
     state::{
         authority::JoinRequest,
-        envelope::Envelope,
         identity::KeyPair,
         link::Kind,
         mls::{self, CommitBody, PackageUse, Rows, group_id},
@@ -80,13 +79,18 @@ impl Join {
         self.row.complete
     }
 
+    /// Whether it goes on: neither complete nor told to have failed.
+    fn is_open(&self) -> bool {
+        !self.row.complete && !self.failed
+    }
+
     /// The key package by which a complete join came in.
     pub(super) fn used_package(&self) -> Option<[u8; 32]> {
         self.row.complete.then_some(self.row.reference)
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        if self.row.complete || self.failed {
+        if !self.is_open() {
             return None;
         }
         let tree = self.tree.as_ref().map(|tree| tree.until);
@@ -110,11 +114,7 @@ impl Machine {
             if server.is_member(&me) && server.join.as_ref().is_none_or(Join::is_complete) {
                 return Err(AppError::new("join.member", "You are in this server already."));
             }
-            if server
-                .join
-                .as_ref()
-                .is_some_and(|join| !join.is_complete() && !join.failed && join.row.link == text)
-            {
+            if server.join.as_ref().is_some_and(|join| join.is_open() && join.row.link == text) {
                 self.dial_for_join(&id, cx);
                 return Ok(Reply::Server { server: id, channel: None });
             }
@@ -150,13 +150,7 @@ impl Machine {
         }
         cx.fx.batch.put(VIEW, rows::join_key(number), cbor::encode(&row));
         if !self.servers.contains_key(&id) {
-            let mut server = Server::new(id, number);
-            let channel = self.node.numbers.channel(server.control, &mut cx.fx.batch);
-            let control = super::channel::Channel::new(server.control, channel);
-            server.channels.insert(server.control, control);
-            server.loaded = true;
-            self.node.channels.insert(server.control, id);
-            server.open_for_sync(&mut self.node, server.control, cx.now);
+            let server = Server::begin(&mut self.node, id, cx);
             self.servers.insert(id, server);
         }
         let server = self.servers.get_mut(&id).expect("it was just made");
@@ -168,8 +162,7 @@ impl Machine {
     /// Asks those one is connected with, and dials everybody whom the link names.
     pub(super) fn dial_for_join(&mut self, id: &crate::base::ServerId, cx: &mut Cx<'_>) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        let Some(join) = server.join.as_mut().filter(|join| !join.is_complete() && !join.failed)
-        else {
+        let Some(join) = server.join.as_mut().filter(|join| join.is_open()) else {
             return;
         };
         join.redial_at = Some(cx.now.saturating_add(REDIAL));
@@ -218,7 +211,7 @@ impl Server {
     /// Sends the request on the first link that proves itself, and after a while also on the next.
     pub(super) fn request(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let Some(join) = self.join.as_mut() else { return };
-        if join.is_complete() || join.failed || join.step >= Some(JoinStep::Admitted) {
+        if !join.is_open() || join.step >= Some(JoinStep::Admitted) {
             return;
         }
         if join.next_ask.is_some_and(|at| at > cx.now) {
@@ -364,11 +357,8 @@ impl Server {
         if wanted != state || self.kept.contains_key(&state) {
             return;
         }
-        let Some(entry) = cx.loaded.entry(&self.control, &tip) else { return };
-        let body = Envelope::decode(&entry.bytes)
-            .and_then(Envelope::trust)
-            .ok()
-            .and_then(|envelope| CommitBody::decode(envelope.body()?).ok());
+        let Some(envelope) = cx.loaded.envelope(&self.control, &tip) else { return };
+        let body = envelope.body().and_then(|body| CommitBody::decode(body).ok());
         let Some(welcome) = body.and_then(|body| body.welcome) else { return };
         let prefix = rows::package_prefix(self.number);
         let private: Rows = cx

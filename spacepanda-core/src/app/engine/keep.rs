@@ -8,7 +8,7 @@ use crate::{
     base::{ChannelId, EnvelopeId, PeerId, Tip},
     state::{
         authority::{InsertError, Inserted},
-        envelope::{Header, PayloadType, Verified, order_after},
+        envelope::{Envelope, Header, PayloadType, Verified, order_after},
         sync::{Event, SyncEngine},
     },
 };
@@ -124,8 +124,7 @@ impl Server {
     fn order_of(&self, channel: &Channel, tip: &Tip, loaded: &Loaded) -> Option<u64> {
         channel.order(&tip.id).or_else(|| {
             let entry = loaded.entry(&channel.id, tip)?;
-            let envelope = crate::state::envelope::Envelope::decode(&entry.bytes).ok()?;
-            Some(envelope.header().order)
+            Some(Envelope::decode(&entry.bytes).ok()?.header().order)
         })
     }
 

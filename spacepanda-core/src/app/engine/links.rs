@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{
     event::Event,
     frames::{AddressRecord, JoinReply, JoinRequestFrame, Records, Tree, TreeRequest},
-    input::{Act, Link},
+    input::{Act, Input, Link},
     machine::{Cx, Machine, Node, Work},
     server::Server,
 };
@@ -345,7 +345,7 @@ impl Node {
         if let Some(peer) = self.links.peers.get(&peer) {
             let link = peer.link;
             cx.fx.acts.push(Act::Close(link));
-            self.queue(Work::Disconnected { link });
+            self.queue(Work::Input(Input::Disconnected { link }));
         }
     }
 }

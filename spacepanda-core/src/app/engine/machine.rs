@@ -7,7 +7,7 @@ use super::{
     chance::Chance,
     channel::Channel,
     error::AppError,
-    input::{Call, Command, Effects, Input, Link, Reply, Step, Tell},
+    input::{Call, Command, Effects, Input, Reply, Step, Tell},
     links::Links,
     reads::{Loaded, Reads},
     server::Server,
@@ -56,23 +56,8 @@ pub(super) enum Work {
     LoadControl(ServerId, Frontier),
     /// Load one channel's frontier and heads.
     LoadChannel(ServerId, ChannelId),
-    Command(Call, Command),
-    Connected {
-        link: Link,
-        dial: Option<u64>,
-    },
-    DialFailed {
-        dial: u64,
-    },
-    Frame {
-        link: Link,
-        bytes: Bytes,
-    },
-    Disconnected {
-        link: Link,
-    },
-    Addresses(Vec<String>),
-    Tick,
+    /// Take what reached the machine.
+    Input(Input),
     /// Keep an envelope that came, or waited.
     Keep {
         server: ServerId,
@@ -180,30 +165,23 @@ impl Machine {
 
     /// Queues an input.
     pub fn push(&mut self, input: Input) {
-        self.node.work.push_back(match input {
-            Input::Command(call, command) => Work::Command(call, command),
-            Input::Connected { link, dial } => Work::Connected { link, dial },
-            Input::DialFailed { dial } => Work::DialFailed { dial },
-            Input::Frame { link, bytes } => Work::Frame { link, bytes },
-            Input::Disconnected { link } => Work::Disconnected { link },
-            Input::Addresses(addresses) => Work::Addresses(addresses),
-            Input::Tick => Work::Tick,
-        });
+        self.node.work.push_back(Work::Input(input));
     }
 
     /// Makes the next step. `loaded` answers the [`Step::Load`] before, all rounds together; else it
     /// is empty.
     pub fn step(&mut self, loaded: &Loaded, now: Timestamp, seed: Secret<32>) -> Step {
-        let Some(work) = self.node.work.front().cloned() else { return Step::Idle };
+        let Some(work) = self.node.work.pop_front() else { return Step::Idle };
         if let Some(first) = self.needs_first(&work) {
+            self.node.work.push_front(work);
             self.node.work.push_front(first);
             return self.step(loaded, now, seed);
         }
         let lacks = loaded.lacks(self.reads(&work, loaded));
         if !lacks.is_empty() {
+            self.node.work.push_front(work);
             return Step::Load(lacks);
         }
-        self.node.work.pop_front();
         let mut cx = Cx { now, chance: Chance::new(seed), fx: Effects::default(), loaded };
         self.apply(work, &mut cx);
         self.pump_sync(&mut cx);
@@ -223,28 +201,20 @@ impl Machine {
             Work::Body { server, channel, .. } | Work::Open { server, channel, .. } => {
                 (*server, *channel)
             }
-            Work::Command(
+            Work::Input(Input::Command(
                 _,
                 Command::SendMessage { server, channel, .. }
                 | Command::ListMessages { server, channel, .. },
-            ) => (*server, *channel),
-            Work::Settle(server) if self.node.links.has_peers() => {
-                return self
-                    .servers
-                    .get(server)?
-                    .unloaded(&self.node)
-                    .map(|id| Work::LoadChannel(*server, id));
-            }
-            Work::Command(
+            )) => (*server, *channel),
+            Work::Settle(_) if !self.node.links.has_peers() => return None,
+            Work::Settle(server)
+            | Work::Flush(server)
+            | Work::Input(Input::Command(
                 _,
                 Command::RemoveMember { server, .. } | Command::Status { server: Some(server) },
-            )
-            | Work::Flush(server) => {
-                return self
-                    .servers
-                    .get(server)?
-                    .unloaded(&self.node)
-                    .map(|id| Work::LoadChannel(*server, id));
+            )) => {
+                let channel = self.servers.get(server)?.unloaded(&self.node)?;
+                return Some(Work::LoadChannel(*server, channel));
             }
             _ => return None,
         };
@@ -291,7 +261,7 @@ impl Machine {
                 .map(|s| s.open_reads(&self.node, channel, tip, loaded))
                 .unwrap_or_default(),
             Work::EndState(id, state) => server(id).map(|s| s.end_reads(state)).unwrap_or_default(),
-            Work::Command(_, command) => self.command_reads(command, loaded),
+            Work::Input(Input::Command(_, command)) => self.command_reads(command, loaded),
             Work::SyncLoad { reads, .. } => {
                 Reads { missing: vec![reads.clone()], ..Reads::default() }
             }
@@ -305,14 +275,7 @@ impl Machine {
             Work::ServeTree { server: id, state, .. } => {
                 server(id).map(|s| s.group_reads(state)).unwrap_or_default()
             }
-            Work::Connected { .. }
-            | Work::DialFailed { .. }
-            | Work::Frame { .. }
-            | Work::Disconnected { .. }
-            | Work::Addresses(_)
-            | Work::Tick
-            | Work::Settle(_)
-            | Work::Flush(_) => Reads::default(),
+            Work::Input(_) | Work::Settle(_) | Work::Flush(_) => Reads::default(),
         }
     }
 
@@ -322,13 +285,7 @@ impl Machine {
             Work::LoadServer(id) => self.load_server(id, cx),
             Work::LoadControl(id, have) => self.load_control(id, have, cx),
             Work::LoadChannel(id, channel) => self.load_channel(id, channel, cx),
-            Work::Command(call, command) => self.command(call, command, cx),
-            Work::Connected { link, dial } => self.connected(link, dial, cx),
-            Work::DialFailed { dial } => self.dial_failed(dial, cx),
-            Work::Frame { link, bytes } => self.frame(link, &bytes, cx),
-            Work::Disconnected { link } => self.disconnected(link, cx),
-            Work::Addresses(addresses) => self.addresses(addresses, cx),
-            Work::Tick => self.tick(cx),
+            Work::Input(input) => self.input(input, cx),
             Work::Keep { server, envelope, from } => {
                 self.on(server, |s, node| s.keep(node, envelope, from, cx));
             }
@@ -366,6 +323,18 @@ impl Machine {
         }
     }
 
+    fn input(&mut self, input: Input, cx: &mut Cx<'_>) {
+        match input {
+            Input::Command(call, command) => self.command(call, command, cx),
+            Input::Connected { link, dial } => self.connected(link, dial, cx),
+            Input::DialFailed { dial } => self.dial_failed(dial, cx),
+            Input::Frame { link, bytes } => self.frame(link, &bytes, cx),
+            Input::Disconnected { link } => self.disconnected(link, cx),
+            Input::Addresses(addresses) => self.addresses(addresses, cx),
+            Input::Tick => self.tick(cx),
+        }
+    }
+
     fn tick(&mut self, cx: &mut Cx<'_>) {
         self.node.sync.handle(Event::Tick, cx.now);
         self.dial_members(cx);
@@ -396,7 +365,7 @@ impl Node {
         self.me().device()
     }
 
-    /// Queues work unless the same is queued as the last.
+    /// Queues work.
     pub(super) fn queue(&mut self, work: Work) {
         self.work.push_back(work);
     }

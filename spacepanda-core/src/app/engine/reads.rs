@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     base::{ChannelId, Floors, Frontier, LogEntry, Tip, cbor},
+    state::envelope::{Envelope, Verified},
     store::{Namespace, Page},
 };
 
@@ -82,6 +83,12 @@ impl Loaded {
     /// The entry at a place, if it was asked for and is held.
     pub(super) fn entry(&self, channel: &ChannelId, tip: &Tip) -> Option<&LogEntry> {
         self.entries.get(&(*channel, *tip))?.as_ref()
+    }
+
+    /// The envelope at a place of one's own log, where only verified ones are appended.
+    pub(super) fn envelope(&self, channel: &ChannelId, tip: &Tip) -> Option<Verified> {
+        let entry = self.entry(channel, tip)?;
+        Envelope::decode(&entry.bytes).and_then(Envelope::trust).ok()
     }
 
     /// What of `reads` has not been answered yet.

@@ -6,7 +6,7 @@ use std::{
 use super::{
     channel::Channel,
     join::Join,
-    machine::Node,
+    machine::{Cx, Node},
     reads::Reads,
     rows::{self, MLS, StateRow},
     share::Share,
@@ -141,6 +141,19 @@ impl Server {
             reconcile_at: None,
             window_at: None,
         }
+    }
+
+    /// A server that begins here, with a control channel of which nothing is held: one's own, or one to
+    /// be joined.
+    pub(super) fn begin(node: &mut Node, id: ServerId, cx: &mut Cx<'_>) -> Self {
+        let number = node.numbers.server(id, &mut cx.fx.batch);
+        let mut server = Self::new(id, number);
+        let channel = node.numbers.channel(server.control, &mut cx.fx.batch);
+        server.channels.insert(server.control, Channel::new(server.control, channel));
+        server.loaded = true;
+        node.channels.insert(server.control, id);
+        server.open_for_sync(node, server.control, cx.now);
+        server
     }
 
     /// Whether a channel is one of this server's, as known now.

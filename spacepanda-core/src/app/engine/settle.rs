@@ -291,7 +291,10 @@ impl Server {
 
     /// The leaves of a state, by its headers.
     pub(super) fn roster(&self, state: &StateId) -> BTreeMap<DeviceId, IdentityId> {
-        self.tree.roster(&self.view(), state).unwrap_or_default()
+        match &self.choice {
+            Some(choice) if choice.head == *state => choice.roster.clone(),
+            _ => self.tree.roster(&self.view(), state).unwrap_or_default(),
+        }
     }
 }
 

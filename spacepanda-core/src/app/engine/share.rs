@@ -233,8 +233,7 @@ impl Machine {
             if !bare {
                 return Some(entry);
             }
-            let envelope = Envelope::decode(&entry.bytes).and_then(Envelope::trust).ok()?;
-            Some(envelope.without_body().log_entry())
+            Some(cx.loaded.envelope(&channel, &tip)?.without_body().log_entry())
         });
         self.node.sync.handle(Event::LoadedEntry { ticket, entry }, cx.now);
     }

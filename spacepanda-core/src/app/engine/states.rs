@@ -12,7 +12,7 @@ use crate::{
     state::{
         authority::authorize,
         crdt::Reason,
-        envelope::{Envelope, Verified},
+        envelope::Verified,
         mls::{
             Group, MlsError, RowChange, ScopeKey,
             tree::{self, Window},
@@ -57,9 +57,7 @@ impl Server {
             return;
         };
         let NextCommit { parent, commit, at } = next;
-        let entry = cx.loaded.entry(&self.control, &at.tip);
-        let envelope = entry.and_then(|entry| Envelope::decode(&entry.bytes).ok()?.trust().ok());
-        let Some(envelope) = envelope else { return };
+        let Some(envelope) = cx.loaded.envelope(&self.control, &at.tip) else { return };
         if envelope.body().is_none() {
             self.ask_for_body(node, &envelope, cx);
             return;

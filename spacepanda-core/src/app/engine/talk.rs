@@ -13,7 +13,7 @@ use crate::{
             Content, Draft, Entry, Reading, Reason, decode_post,
             timeline::{self, Place, Rows, Step},
         },
-        envelope::{Envelope, PayloadType, Verified},
+        envelope::{PayloadType, Verified},
         mls::{MessagePayload, MlsError},
     },
     store::Batch,
@@ -295,8 +295,7 @@ impl Server {
 
 /// A message as it is kept in the log.
 fn message(loaded: &Loaded, channel: &ChannelId, tip: &Tip) -> Option<(Verified, MessagePayload)> {
-    let entry = loaded.entry(channel, tip)?;
-    let envelope = Envelope::decode(&entry.bytes).and_then(Envelope::trust).ok()?;
+    let envelope = loaded.envelope(channel, tip)?;
     let payload = MessagePayload::decode(&envelope.header().payload).ok()?;
     Some((envelope, payload))
 }

@@ -171,11 +171,6 @@ impl Verified {
         &self.envelope.header
     }
 
-    /// The header, shared.
-    pub fn shared_header(&self) -> Arc<Header> {
-        Arc::clone(&self.envelope.header)
-    }
-
     /// Where it stands in its log.
     pub fn tip(&self) -> Tip {
         self.header().tip(self.id)

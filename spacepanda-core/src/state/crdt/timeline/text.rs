@@ -34,11 +34,6 @@ impl Text {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The words, owned.
-    pub fn into_string(self) -> String {
-        self.0
-    }
 }
 
 fn check(text: &str) -> Result<(), TextError> {
