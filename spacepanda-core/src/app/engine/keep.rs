@@ -91,9 +91,8 @@ impl Server {
             // A channel is the envelope that made it; without that nothing of it can be judged.
             return Verdict::Wait(EnvelopeId::new(*header.channel.as_bytes()), None);
         };
-        // Of what is remembered no entry was read.
+        // What is held is remembered, or its entry was read.
         if channel.order(&envelope.id()).is_some()
-            || channel.frontier.tips().any(|tip| tip.id == envelope.id())
             || cx.loaded.entry(&header.channel, &envelope.tip()).is_some()
         {
             return Verdict::Drop;
