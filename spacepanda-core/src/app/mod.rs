@@ -13,5 +13,7 @@ pub use engine::{
     AppError, ChannelSummary, Event, JoinLink, JoinStep, Member, Message, MessageState,
     ServerStatus, ServerSummary, Status, Text,
 };
-pub use node::{Events, InviteOptions, MessagePage, Missed, Node};
+pub use node::{Events, InviteOptions, MessagePage, Missed, Node, ServerOptions};
 pub use opening::hint;
+
+pub use crate::state::mls::tree::Window;

@@ -220,8 +220,7 @@ impl Server {
         self.window_at = None;
         let Some((group, stand)) = self.stand_group().zip(self.stand) else { return };
         let settings = group.settings();
-        let window =
-            Window { hours: settings.window_hours.into(), states: settings.window_states.into() };
+        let window = Window { hours: settings.window_hours, states: settings.window_states };
         let kept: Vec<_> = self
             .kept
             .values()

@@ -20,7 +20,7 @@ use std::{fmt, sync::Arc};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use self::{
-    calls::{InviteOptions, MessagePage},
+    calls::{InviteOptions, MessagePage, ServerOptions},
     events::{Events, Missed},
 };
 use self::{
