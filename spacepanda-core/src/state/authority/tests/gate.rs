@@ -224,6 +224,25 @@ fn a_second_device_counts_by_its_own_admission() {
     assert!(house.world.authority.holds(&past, &house.world.id(open)));
 }
 
+#[test]
+fn the_leaf_of_a_revoked_device_is_removed_and_never_added_and_it_commits_nothing_more() {
+    let mut house = House::new();
+    let (new, old) = (house.world.device(ADA, 1), ADA);
+    let added = house.world.introduce(new, &[house.secret]);
+    let remove = || vec![ProposalFacts::Remove(house.world.people[old].device_id())];
+    assert_eq!(house.commits(FOUNDER, added, vec![house.add(new)]), Ok(()));
+    assert_eq!(house.commits(FOUNDER, added, remove()), fault(CommitFault::Removal));
+    assert_eq!(house.commits(old, added, vec![]), Ok(()));
+    let remove = remove();
+    let revoked = house.world.revoke(new, &[added], old);
+    assert_eq!(house.commits(FOUNDER, revoked, remove), Ok(()));
+    assert_eq!(house.commits(FOUNDER, revoked, vec![house.add(old)]), fault(CommitFault::Addition));
+    assert_eq!(house.commits(old, revoked, vec![]), Err(Denied::Device));
+    assert_eq!(house.says(house.room, old, revoked), Err(Denied::Device));
+    assert_eq!(house.commits(old, added, vec![]), Ok(()), "its past stays what it was");
+    assert_eq!(house.says(house.room, new, revoked), Ok(()));
+}
+
 fn fault(why: CommitFault) -> Result<(), Denied> {
     Err(Denied::Commit(why))
 }
