@@ -42,8 +42,8 @@ fn after_a_partition_with_commits_on_both_sides_all_list_the_same_messages() {
     for person in [&mut alice, &mut bob, &mut carol] {
         person.reads(&["1 from Alice, to all"]);
     }
-    converge(&mut [&mut alice, &mut bob, &mut carol], 3);
     let link = invite(&mut alice);
+    converge(&mut [&mut alice, &mut bob, &mut carol], 3);
     let epoch = alice.ask("/status")["epoch"].as_u64().unwrap();
 
     // Alice on one side, Bob and Carol on the other; each side lets somebody in, at once.

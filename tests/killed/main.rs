@@ -14,6 +14,7 @@ mod person;
 mod process;
 mod story;
 #[path = "../world/mod.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
 mod world;
 
 use std::{

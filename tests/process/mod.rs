@@ -150,9 +150,14 @@ impl Chat {
                 return reply;
             }
             assert!(Instant::now() < until, "{self:?} {line}: at last {reply}");
-            if let Some(event) = self.next(Instant::now() + ASK_AGAIN) {
-                self.events.push_back(event);
-            }
+            self.pause();
+        }
+    }
+
+    /// Waits for the next event, or until it is time to ask again.
+    fn pause(&mut self) {
+        if let Some(event) = self.next(Instant::now() + ASK_AGAIN) {
+            self.events.push_back(event);
         }
     }
 

@@ -1,10 +1,10 @@
 //! What people at several processes do together.
 
-use std::collections::BTreeSet;
+use std::time::Instant;
 
 use serde_json::Value;
 
-use super::Chat;
+use super::{Chat, PATIENCE};
 
 /// Alice makes a server, the guests come in by one link, and everybody sees everybody.
 pub(crate) fn meet(alice: &mut Chat, guests: &mut [&mut Chat]) {
@@ -37,25 +37,19 @@ fn names(reply: &Value) -> Vec<&str> {
 
 /// Waits until all have one state, of so many members, and stand on its head.
 pub(crate) fn converge(people: &mut [&mut Chat], members: usize) {
-    let [first, others @ ..] = people else { return };
-    for _ in 0..3 {
-        let mut hashes = BTreeSet::new();
-        let of_first = first.until("/status", |status| {
-            status["members"] == members && status["stand"] == status["head"]
-        });
-        hashes.insert(of_first["state_hash"].as_str().unwrap().to_owned());
-        for other in others.iter_mut() {
-            let status = other.until("/status", |status| {
-                ["state_hash", "stand"].iter().all(|key| status[*key] == of_first[*key])
-            });
-            assert_eq!(status["epoch"], of_first["epoch"]);
-            assert_eq!(status["head"], of_first["head"]);
-        }
-        let now = first.ask("/status")["state_hash"].as_str().unwrap().to_owned();
-        hashes.insert(now);
-        if hashes.len() == 1 {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let all: Vec<_> = people.iter_mut().map(|person| person.ask("/status")).collect();
+        let same = |key: &str| all.iter().all(|status| status[key] == all[0][key]);
+        if ["state_hash", "epoch", "stand", "head"].into_iter().all(same)
+            && all[0]["stand"] == all[0]["head"]
+            && all[0]["members"] == members
+        {
             return;
         }
+        assert!(Instant::now() < until, "no one state: {all:#?}");
+        for person in people.iter_mut() {
+            person.pause();
+        }
     }
-    panic!("the states go on changing");
 }
