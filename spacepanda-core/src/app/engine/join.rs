@@ -90,10 +90,10 @@ impl Join {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        if !self.is_open() {
-            return None;
-        }
         let tree = self.tree.as_ref().map(|tree| tree.until);
+        if !self.is_open() {
+            return tree.filter(|_| self.row.complete);
+        }
         let next_ask = self.next_ask.filter(|_| self.step < Some(JoinStep::Admitted));
         self.redial_at.into_iter().chain(tree).chain(next_ask).min()
     }
@@ -234,8 +234,10 @@ impl Server {
     /// Takes a join as far as what is known allows.
     pub(super) fn go_on_joining(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let me = node.me().identity();
-        if self.join.as_ref().is_none_or(Join::is_complete) {
-            return;
+        match &self.join {
+            None => return,
+            Some(join) if join.is_complete() => return self.enter_anew(node, cx),
+            Some(_) => {}
         }
         if !self.is_member(&me) {
             return self.find_outdone(cx);
@@ -257,6 +259,18 @@ impl Server {
             && self.caught_up_at.is_some()
         {
             self.complete(cx);
+        }
+    }
+
+    /// Enters by the next welcome for the same package, where the addition by which this device came in
+    /// has lost its race and the branch that won adds it too.
+    fn enter_anew(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        let lost = self.head.is_some_and(|head| !self.is_within_reach(&head));
+        let next = if lost { self.my_addition(node) } else { None };
+        if let Some((state, _)) = next {
+            self.ask_for_tree(node, state, cx);
+        } else if let Some(join) = &mut self.join {
+            join.tree = None;
         }
     }
 

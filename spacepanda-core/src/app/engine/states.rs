@@ -40,6 +40,11 @@ impl Server {
         Some(NextCommit { parent: next.parent, commit: next.envelope, at })
     }
 
+    /// Whether a state is kept, or follows one that is.
+    pub(super) fn is_within_reach(&self, state: &StateId) -> bool {
+        self.kept.contains_key(state) || self.next_commit(state).is_some()
+    }
+
     /// The parent's rows and the commit with its body.
     pub(super) fn reach_reads(&self, state: &StateId) -> Reads {
         let Some(next) = self.next_commit(state) else { return Reads::default() };
