@@ -39,6 +39,10 @@ pub(super) struct ChatArgs {
     /// Where others reach you; may be given several times
     #[arg(long, value_name = "URL", default_value = "quic://0.0.0.0:0")]
     pub(super) listen: Vec<String>,
+    /// What others are told to dial, in place of the addresses found here: for a port that a router
+    /// forwards, such as quic://192.0.2.7:4433; may be given several times
+    #[arg(long, value_name = "URL")]
+    pub(super) announce: Vec<String>,
     /// One JSON object per line: one reply to each line of input, and events
     #[arg(long)]
     pub(super) json: bool,

@@ -1,5 +1,6 @@
 //! The only door: nodes, servers, channels, messages.
 
+mod announce;
 mod builder;
 mod context;
 pub mod engine;
