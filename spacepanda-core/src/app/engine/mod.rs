@@ -33,6 +33,7 @@ mod share;
 mod start;
 mod states;
 mod talk;
+mod version;
 mod write;
 
 pub use error::AppError;
