@@ -5,6 +5,7 @@ use std::{
 
 use super::{
     channel::Channel,
+    handover::HandOver,
     join::Join,
     machine::{Cx, Node},
     reads::Reads,
@@ -65,6 +66,8 @@ pub(super) struct Server {
     pub waiting: Waiting,
     pub drafts: VecDeque<(u64, Draft)>,
     pub unopened: BTreeMap<StateId, BTreeSet<(ChannelId, Tip)>>,
+    /// What others are asked to hand over.
+    pub handover: HandOver,
     /// States that no replay from what is kept leads to, and why.
     pub unreachable: BTreeMap<StateId, Reason>,
     pub join: Option<Join>,
@@ -133,6 +136,7 @@ impl Server {
             waiting: Waiting::new(),
             drafts: VecDeque::new(),
             unopened: BTreeMap::new(),
+            handover: HandOver::default(),
             unreachable: BTreeMap::new(),
             join: None,
             shares: BTreeMap::new(),
@@ -228,7 +232,8 @@ impl Server {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let reconcile = self.reconcile_at.map(|(_, at)| at);
         let join = self.join.as_ref().and_then(Join::deadline);
-        reconcile.into_iter().chain(join).chain(self.window_at).min()
+        let handover = self.handover.deadline().filter(|_| self.loaded);
+        reconcile.into_iter().chain(join).chain(self.window_at).chain(handover).min()
     }
 
     /// The members one has a proven link with, and oneself, by seniority: one's own place among them.

@@ -187,6 +187,7 @@ impl Server {
         self.reconcile(node, cx);
         self.go_on_joining(node, cx);
         self.window(node, cx);
+        self.ask_around(node, cx);
         node.flush(self.id);
     }
 
