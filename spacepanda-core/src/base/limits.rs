@@ -38,6 +38,8 @@ pub const ADDITIONS_PER_COMMIT_MAX: usize = 64;
 pub const OPERATIONS_PER_AUTHOR_AND_STATE_MAX: usize = 1_000;
 /// Lines of `heard` in one operation.
 pub const HEARD_LINES_MAX: usize = 128;
+/// Messages that one request asks to be handed over.
+pub const HAND_OVER_TIPS_MAX: usize = 64;
 /// Addresses in one address record.
 pub const ADDRESSES_MAX: usize = 8;
 /// Bytes of one address.

@@ -50,18 +50,46 @@ pub struct Message {
 pub enum Text {
     /// What it says.
     Known(String),
-    /// It will be opened once its group's state is here.
-    Waiting,
-    /// It cannot be opened here; the reason is for people.
-    Unreadable(String),
+    /// It will be opened once its group's state is here, or somebody hands it over.
+    Waiting {
+        /// The names of those who were asked meanwhile.
+        asked: Vec<String>,
+    },
+    /// It cannot be opened here.
+    Unreadable {
+        /// Why, for people.
+        reason: String,
+        /// The names of those who were asked meanwhile; nobody, if nobody can open it.
+        asked: Vec<String>,
+    },
+}
+
+impl Text {
+    /// Why there is no text, and who was asked, for people.
+    pub fn why_not(&self) -> Option<String> {
+        match self {
+            Self::Known(_) => None,
+            Self::Waiting { asked } => Some(with_asked("waiting for its keys", asked)),
+            Self::Unreadable { reason, asked } => Some(with_asked(reason, asked)),
+        }
+    }
+}
+
+fn with_asked(reason: &str, asked: &[String]) -> String {
+    match asked {
+        [] => reason.to_owned(),
+        asked => format!("{reason}; asked {}", asked.join(", ")),
+    }
 }
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Known(text) => f.write_str(text),
-            Self::Waiting => f.write_str("(waiting for its keys)"),
-            Self::Unreadable(reason) => write!(f, "(unreadable: {reason})"),
+            Self::Waiting { .. } => write!(f, "({})", self.why_not().unwrap_or_default()),
+            Self::Unreadable { .. } => {
+                write!(f, "(unreadable: {})", self.why_not().unwrap_or_default())
+            }
         }
     }
 }
@@ -197,6 +225,15 @@ pub enum Event {
         code: &'static str,
         /// What happened and what to do, for people.
         message: String,
+    },
+    /// Others were asked for messages that cannot be opened here, or nothing waits any more.
+    Unopened {
+        /// In which server.
+        server: ServerId,
+        /// How many wait.
+        count: usize,
+        /// The names of those who were asked.
+        asked: Vec<String>,
     },
     /// Everything that a peer showed of a server is held.
     CaughtUp {

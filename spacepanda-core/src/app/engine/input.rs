@@ -251,6 +251,10 @@ pub struct ServerStatus {
     pub members: usize,
     /// One hash, equal on any two members' nodes that have converged.
     pub state_hash: [u8; 32],
+    /// How many messages cannot be opened yet.
+    pub unopened: usize,
+    /// The names of those who were asked for them.
+    pub asked: Vec<String>,
 }
 
 /// What to do once everything before it is durable.

@@ -256,6 +256,7 @@ impl Machine {
                 server.shares.remove(&peer);
                 server.caught_up.remove(&peer);
                 server.asked.clear();
+                server.handover.meet(&peer, cx.now);
                 server.forget_asked(&peer);
                 server.request(&mut self.node, cx);
             }
@@ -323,6 +324,7 @@ impl Machine {
                     self.join_replied(peer, &reply, cx);
                 }
             }
+            Kind::HandOver => self.handover_said(peer, payload, cx),
             _ => {}
         }
     }

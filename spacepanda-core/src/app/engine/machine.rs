@@ -7,6 +7,7 @@ use super::{
     chance::Chance,
     channel::Channel,
     error::AppError,
+    handover,
     input::{Call, Command, Effects, Input, Reply, Step, Tell},
     links::Links,
     reads::{Loaded, Reads},
@@ -89,6 +90,19 @@ pub(super) enum Work {
         server: ServerId,
         channel: ChannelId,
         tip: Tip,
+    },
+    /// Answer what a peer asked to be handed over.
+    HandOver {
+        server: ServerId,
+        peer: PeerId,
+        asks: handover::Asks,
+    },
+    /// Take what a peer was asked to hand over.
+    HandedOver {
+        server: ServerId,
+        peer: PeerId,
+        channel: ChannelId,
+        answer: handover::Answer,
     },
     /// Send what was accepted.
     Flush(ServerId),
@@ -201,6 +215,8 @@ impl Machine {
             Work::Body { server, channel, .. } | Work::Open { server, channel, .. } => {
                 (*server, *channel)
             }
+            Work::HandOver { server, asks, .. } => (*server, asks.channel),
+            Work::HandedOver { server, channel, .. } => (*server, *channel),
             Work::Input(Input::Command(
                 _,
                 Command::SendMessage { server, channel, .. }
@@ -260,6 +276,12 @@ impl Machine {
             Work::Open { server: id, channel, tip } => server(id)
                 .map(|s| s.open_reads(&self.node, channel, tip, loaded))
                 .unwrap_or_default(),
+            Work::HandOver { server: id, peer, asks } => server(id)
+                .map(|s| s.hand_over_reads(&self.node, peer, asks, loaded))
+                .unwrap_or_default(),
+            Work::HandedOver { server: id, channel, answer, .. } => server(id)
+                .map(|s| s.message_reads(&self.node, channel, &answer.tip, loaded))
+                .unwrap_or_default(),
             Work::EndState(id, state) => server(id).map(|s| s.end_reads(state)).unwrap_or_default(),
             Work::Input(Input::Command(_, command)) => self.command_reads(command, loaded),
             Work::SyncLoad { reads, .. } => {
@@ -304,6 +326,12 @@ impl Machine {
             }
             Work::Open { server, channel, tip } => {
                 self.on(server, |s, node| s.open(node, channel, tip, cx));
+            }
+            Work::HandOver { server, peer, asks } => {
+                self.on(server, |s, node| s.hand_over(node, peer, asks, cx));
+            }
+            Work::HandedOver { server, peer, channel, answer } => {
+                self.on(server, |s, node| s.take_over(node, peer, channel, answer, cx));
             }
             Work::Flush(server) => {
                 self.node.flushing.remove(&server);

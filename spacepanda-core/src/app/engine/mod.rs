@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod found;
 mod frames;
+mod handover;
 mod input;
 mod invite;
 mod join;

@@ -89,7 +89,7 @@ impl Machine {
             addresses: self.node.links.addresses.clone(),
             peers: self.node.links.peers().collect(),
             pending,
-            server: server.map(Server::status),
+            server: server.map(|server| server.status(&account.identity())),
         })))
     }
 }
@@ -173,13 +173,11 @@ impl Server {
             timestamp: row.entry.at,
             past: past.to_vec(),
         };
-        let tip =
-            Tip { device: row.entry.device, number: row.place.number, id: row.entry.envelope };
-        self.authority.counts_as_said(&origin, tip, &post_need(*channel))
+        self.authority.counts_as_said(&origin, tip_of(row), &post_need(*channel))
     }
 
     fn message(&self, channel: ChannelId, row: &Row, cx: &Cx<'_>) -> Message {
-        let entry = &row.entry;
+        let (entry, tip) = (&row.entry, tip_of(row));
         Message {
             id: entry.message,
             channel,
@@ -187,9 +185,12 @@ impl Server {
             author: entry.identity,
             name: self.name_of(&entry.identity),
             text: match &entry.reading {
-                Reading::Text { text } => Text::Known(text.as_str().to_owned()),
-                Reading::Waiting => Text::Waiting,
-                Reading::Unreadable { reason } => Text::Unreadable(reason.text().to_owned()),
+                Reading::Text { text, .. } => Text::Known(text.as_str().to_owned()),
+                Reading::Waiting => Text::Waiting { asked: self.asked_for(&channel, &tip) },
+                Reading::Unreadable { reason } => Text::Unreadable {
+                    reason: reason.text().to_owned(),
+                    asked: self.asked_for(&channel, &tip),
+                },
             },
             at: entry.at.min(cx.now),
             state: if entry.own {
@@ -214,13 +215,16 @@ impl Server {
         }
     }
 
-    fn status(&self) -> ServerStatus {
+    fn status(&self, me: &IdentityId) -> ServerStatus {
+        let (unopened, asked) = self.unopened_now(me);
         ServerStatus {
             epoch: self.stand_group().map(Group::epoch),
             stand: self.stand,
             head: self.head,
             members: self.matrix.members().len(),
             state_hash: self.state_hash(),
+            unopened,
+            asked,
         }
     }
 
@@ -244,6 +248,10 @@ impl Server {
         });
         hash("spacepanda-state-hash-v1", &bytes)
     }
+}
+
+fn tip_of(row: &Row) -> Tip {
+    Tip { device: row.entry.device, number: row.place.number, id: row.entry.envelope }
 }
 
 /// What writing a message needs.

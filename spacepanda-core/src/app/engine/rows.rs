@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 
 use crate::{
     base::{ChannelId, DeviceId, EnvelopeId, Name, ServerId, StateId, Timestamp, Tip, cbor},
+    state::crdt::Reason,
     store::{Batch, Namespace},
 };
 
@@ -255,7 +256,7 @@ pub(super) fn read_join_key(key: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(key.get(1..)?.try_into().ok()?))
 }
 
-/// Messages that wait for a state of their group.
+/// Messages that wait for a state of their group, or for somebody to hand them over.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(array)]
 pub(super) struct UnopenedRow {
@@ -265,6 +266,9 @@ pub(super) struct UnopenedRow {
     pub tip: Tip,
     #[n(2)]
     pub state: StateId,
+    /// Why no state of the group opens it here any more; `None` while one may.
+    #[n(3)]
+    pub lost: Option<Reason>,
 }
 
 pub(super) fn unopened_prefix(server: u32) -> Bytes {

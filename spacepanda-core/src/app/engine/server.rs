@@ -6,6 +6,7 @@ use std::{
 use super::{
     channel::Channel,
     enter::TreeAsk,
+    handover::HandOver,
     join::Join,
     machine::{Cx, Node},
     packages::Packages,
@@ -67,6 +68,8 @@ pub(super) struct Server {
     pub waiting: Waiting,
     pub drafts: VecDeque<(u64, Draft)>,
     pub unopened: BTreeMap<StateId, BTreeSet<(ChannelId, Tip)>>,
+    /// What others are asked to hand over.
+    pub handover: HandOver,
     /// States that no replay from what is kept leads to, and why.
     pub unreachable: BTreeMap<StateId, Reason>,
     pub join: Option<Join>,
@@ -141,6 +144,7 @@ impl Server {
             waiting: Waiting::new(),
             drafts: VecDeque::new(),
             unopened: BTreeMap::new(),
+            handover: HandOver::default(),
             unreachable: BTreeMap::new(),
             join: None,
             packages: Packages::default(),
@@ -240,7 +244,9 @@ impl Server {
         let reconcile = self.reconcile_at.map(|(_, at)| at);
         let join = self.join.as_ref().and_then(Join::deadline);
         let trees = self.trees.values().filter_map(|ask| ask.until);
-        reconcile.into_iter().chain(join).chain(trees).chain(self.window_at).min()
+        let handover = self.handover.deadline().filter(|_| self.loaded);
+        let due = reconcile.into_iter().chain(join).chain(trees).chain(handover);
+        due.chain(self.window_at).min()
     }
 
     /// The members one has a proven link with, and oneself, by seniority: one's own place among them.

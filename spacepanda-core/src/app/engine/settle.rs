@@ -190,6 +190,7 @@ impl Server {
         self.publish_last_resort(node, cx);
         self.go_on_joining(node, cx);
         self.window(node, cx);
+        self.ask_around(node, cx);
         node.flush(self.id);
     }
 

@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
 use super::{
+    channel::Channel,
     machine::{Cx, Machine, Node, Work},
     reads::Missing,
     server::Server,
 };
 use crate::{
-    base::{ChannelId, Floors, Frontier, LogEntry, PeerId, Timestamp, Tip},
+    base::{ChannelId, Floors, Frontier, IdentityId, LogEntry, PeerId, Timestamp, Tip},
     state::{
         envelope::Envelope,
         sync::{Action, Event, Start, SyncEngine, Ticket},
@@ -23,6 +24,17 @@ pub(super) struct Share {
 impl Share {
     fn whole() -> Self {
         Self { from: Start::Beginning, up_to: None }
+    }
+
+    /// Whether the envelope at a place may be had, whatever is in it.
+    pub(super) fn covers(&self, tip: &Tip) -> bool {
+        let above = match &self.from {
+            Start::Beginning => true,
+            Start::Floors(floors) => {
+                floors.get(&tip.device).is_some_and(|floor| tip.number >= *floor)
+            }
+        };
+        above && self.up_to.is_none()
     }
 
     /// Nothing is given; what comes is taken.
@@ -77,18 +89,19 @@ impl Server {
             let share = Share { from: Start::Beginning, up_to: Some(up_to) };
             return BTreeMap::from([(self.control, share)]);
         }
-        let admits = self.authority.admits_of(&identity);
         let channels = self.channels.values().filter(|channel| channel.id != self.control);
-        let open = channels.map(|channel| {
-            let share = if admits.is_empty() {
-                Share::whole()
-            } else {
-                let floors = channel.floors(self.authority.dag(), &admits);
-                Share { from: Start::Floors(floors), up_to: None }
-            };
-            (channel.id, share)
-        });
+        let open = channels.map(|channel| (channel.id, self.due_of(channel, &identity)));
         open.chain([(self.control, Share::whole())]).collect()
+    }
+
+    /// What of a channel is for a member.
+    pub(super) fn due_of(&self, channel: &Channel, identity: &IdentityId) -> Share {
+        let admits = self.authority.admits_of(identity);
+        if admits.is_empty() {
+            return Share::whole();
+        }
+        let floors = channel.floors(self.authority.dag(), &admits);
+        Share { from: Start::Floors(floors), up_to: None }
     }
 
     /// Notes that all was held that a peer showed of a channel.

@@ -95,8 +95,8 @@ impl Machine {
         let channel = Channel::load(server.control, number, cx.loaded);
         server.channels.insert(server.control, channel);
         for (_, value) in cx.loaded.prefix(&VIEW, &rows::unopened_prefix(server.number)) {
-            if let Ok(UnopenedRow { channel, tip, state }) = cbor::decode(value) {
-                server.unopened.entry(state).or_default().insert((channel, tip));
+            if let Ok(row) = cbor::decode::<UnopenedRow>(value) {
+                server.take_unopened(&row, cx.now);
             }
         }
         if let Some(stand) = server.stand

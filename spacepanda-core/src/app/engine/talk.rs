@@ -1,5 +1,6 @@
 use super::{
     event::{Event, Message, MessageState, Text},
+    handover,
     machine::{Cx, Node, Work},
     reads::{Loaded, Reads},
     rows::{self, UnopenedRow, VIEW},
@@ -11,10 +12,10 @@ use crate::{
         authority::authorize,
         crdt::{
             Content, Draft, Entry, Reading, Reason, decode_post,
-            timeline::{self, Place, Rows, Step},
+            timeline::{self, Place, Rows, Salt, Step},
         },
-        envelope::{PayloadType, Verified},
-        mls::{MessagePayload, MlsError},
+        envelope::{Header, Opened, PayloadType, Verified},
+        mls::{MessagePayload, MlsError, Plaintext},
     },
     store::Batch,
 };
@@ -56,7 +57,7 @@ impl Server {
             return None;
         }
         let envelope = self.write(node, header, Some(sealed.body), cx).ok()?;
-        let reading = Reading::Text { text: draft.text.clone() };
+        let reading = Reading::Text { text: draft.text.clone(), salt: Salt::new(sealed.salt) };
         self.put_own(node, &envelope, draft.message, reading, cx);
         let channel = self.channels.get_mut(&draft.channel)?;
         channel.undelivered.insert(envelope.tip().number, draft.message);
@@ -76,9 +77,12 @@ impl Server {
         let Ok(payload) = MessagePayload::decode(&header.payload) else { return };
         let (channel, tip, state) = (header.channel, envelope.tip(), payload.state);
         self.unopened.entry(state).or_default().insert((channel, tip));
-        let row = cbor::encode(&UnopenedRow { channel, tip, state });
-        let key = self.unopened_row(node, channel, &tip, cx);
-        cx.fx.batch.put(VIEW, key, row);
+        self.put_unopened(node, &UnopenedRow { channel, tip, state, lost: None }, cx);
+    }
+
+    pub(super) fn put_unopened(&self, node: &mut Node, row: &UnopenedRow, cx: &mut Cx<'_>) {
+        let key = self.unopened_row(node, row.channel, &row.tip, cx);
+        cx.fx.batch.put(VIEW, key, cbor::encode(row));
     }
 
     fn unopened_row(
@@ -101,9 +105,23 @@ impl Server {
         tip: &Tip,
         loaded: &Loaded,
     ) -> Reads {
+        let mut reads = self.message_reads(node, channel, tip, loaded);
+        if let Some((_, payload)) = message(loaded, channel, tip) {
+            reads.prefixes.extend(self.group_reads(&payload.state).prefixes);
+        }
+        reads
+    }
+
+    /// The message, and the rows of its place in the timeline.
+    pub(super) fn message_reads(
+        &self,
+        node: &Node,
+        channel: &ChannelId,
+        tip: &Tip,
+        loaded: &Loaded,
+    ) -> Reads {
         let mut reads = Reads { entries: vec![(*channel, *tip)], ..Reads::default() };
         let Some((envelope, payload)) = message(loaded, channel, tip) else { return reads };
-        reads.prefixes.extend(self.group_reads(&payload.state).prefixes);
         let draft = self.entry(node, &envelope, payload.id, Reading::Waiting, false);
         if let Some((place, entry)) = draft {
             let put = timeline::put(&mut Batch::new(), &loaded.rows, &place, entry);
@@ -136,28 +154,64 @@ impl Server {
         if !self.save_group(&payload.state, cx) {
             return;
         }
-        self.done_opening(node, &envelope, payload.state, cx);
-        let post = opened.map_err(|error| reason(&error)).and_then(|opened| {
-            opened
-                .decode(|plain| decode_post(channel, payload.id, &plain.content))
-                .map_err(Reason::from)
+        match opened.map_err(|error| Unopened::of(&error)) {
+            Ok(opened) => self.read(node, &envelope, &payload, Ok(opened), cx),
+            Err(Unopened::ForAll(reason)) => self.read(node, &envelope, &payload, Err(reason), cx),
+            Err(Unopened::Here(reason)) => self.lose(node, &envelope, &payload, reason, cx),
+        }
+    }
+
+    /// Takes what a message says, once it was decrypted or handed over, or why nobody can read it: it
+    /// waits no more.
+    pub(super) fn read(
+        &mut self,
+        node: &mut Node,
+        envelope: &Verified,
+        payload: &MessagePayload,
+        opened: Result<Opened<Plaintext>, Reason>,
+        cx: &mut Cx<'_>,
+    ) {
+        let (channel, id) = (envelope.header().channel, payload.id);
+        self.done_opening(node, envelope, payload.state, cx);
+        let post = opened.and_then(|opened| {
+            let salt = Salt::new(opened.content().salt);
+            let post = opened.decode(|plain| decode_post(channel, id, &plain.content))?;
+            Ok((post, salt))
         });
         let (reading, counts) = match post {
             Err(reason) => (Reading::Unreadable { reason }, true),
-            Ok(opened) => {
+            Ok((opened, salt)) => {
                 let Content::Text { text } = opened.content().content.clone();
                 let authorized = authorize(&self.authority, opened);
-                (Reading::Text { text }, authorized.is_ok())
+                (Reading::Text { text, salt }, authorized.is_ok())
             }
         };
         let text = match &reading {
-            Reading::Text { text } if counts => Some(text.as_str().to_owned()),
+            Reading::Text { text, .. } if counts => Some(text.as_str().to_owned()),
             _ => None,
         };
-        let first = self.put_entry(node, &envelope, payload.id, reading, counts, cx);
-        if let Some(text) = text.filter(|_| first) {
-            self.tell_message(&envelope, payload.id, text, cx);
+        let first = self.put_entry(node, envelope, id, reading, counts, cx);
+        let told = first && envelope.header().sender != node.device();
+        if let Some(text) = text.filter(|_| told) {
+            self.tell_message(envelope, id, text, cx);
         }
+    }
+
+    /// No state of the group opens it here any more: it waits for somebody to hand it over.
+    fn lose(
+        &mut self,
+        node: &mut Node,
+        envelope: &Verified,
+        payload: &MessagePayload,
+        reason: Reason,
+        cx: &mut Cx<'_>,
+    ) {
+        let (channel, tip, state) = (envelope.header().channel, envelope.tip(), payload.state);
+        self.stop_waiting_for(&state, channel, tip);
+        self.put_unopened(node, &UnopenedRow { channel, tip, state, lost: Some(reason) }, cx);
+        self.handover.want(channel, tip, handover::at_once(cx.now));
+        let reading = Reading::Unreadable { reason };
+        self.put_entry(node, envelope, payload.id, reading, true, cx);
     }
 
     fn done_opening(
@@ -168,14 +222,19 @@ impl Server {
         cx: &mut Cx<'_>,
     ) {
         let (channel, tip) = (envelope.header().channel, envelope.tip());
-        if let Some(of) = self.unopened.get_mut(&state) {
-            of.remove(&(channel, tip));
-            if of.is_empty() {
-                self.unopened.remove(&state);
-            }
-        }
+        self.stop_waiting_for(&state, channel, tip);
+        self.handover.forget(&channel, &tip);
         let key = self.unopened_row(node, channel, &tip, cx);
         cx.fx.batch.delete(VIEW, key);
+    }
+
+    fn stop_waiting_for(&mut self, state: &StateId, channel: ChannelId, tip: Tip) {
+        if let Some(of) = self.unopened.get_mut(state) {
+            of.remove(&(channel, tip));
+            if of.is_empty() {
+                self.unopened.remove(state);
+            }
+        }
     }
 
     /// The state is not kept: it may come, or it lies before one's own time.
@@ -186,15 +245,18 @@ impl Server {
         payload: &MessagePayload,
         cx: &mut Cx<'_>,
     ) {
-        let reading = if let Some(reason) = self.never_reached(&payload.state) {
-            self.done_opening(node, envelope, payload.state, cx);
-            Reading::Unreadable { reason }
-        } else if let Some(reason) = self.unreachable.get(&payload.state) {
+        if let Some(reason) = self.never_reached(&payload.state) {
+            return self.lose(node, envelope, payload, reason, cx);
+        }
+        let (channel, tip) = (envelope.header().channel, envelope.tip());
+        let reading = if let Some(reason) = self.unreachable.get(&payload.state) {
+            self.handover.want(channel, tip, handover::at_once(cx.now));
             Reading::Unreadable { reason: *reason }
         } else {
             if self.tree.path_to(&self.view(), &payload.state).is_some() {
                 node.queue(Work::Reach(self.id, payload.state));
             }
+            self.handover.want(channel, tip, handover::in_a_moment(cx.now));
             Reading::Waiting
         };
         self.put_entry(node, envelope, payload.id, reading, true, cx);
@@ -219,12 +281,7 @@ impl Server {
         counts: bool,
     ) -> Option<(Place, Entry)> {
         let header = envelope.header();
-        let place = Place {
-            channel: node.numbers.known_channel(&header.channel)?,
-            order: header.order,
-            device: node.numbers.known_device(&header.sender)?,
-            number: header.sequence,
-        };
+        let place = place_of(node, header)?;
         let identity = self.authority.certified(&header.sender)?;
         let entry = Entry {
             envelope: envelope.id(),
@@ -293,18 +350,46 @@ impl Server {
     }
 }
 
+/// Where a message stands in the timeline; `None` while channel or device have no number.
+pub(super) fn place_of(node: &Node, header: &Header) -> Option<Place> {
+    Some(Place {
+        channel: node.numbers.known_channel(&header.channel)?,
+        order: header.order,
+        device: node.numbers.known_device(&header.sender)?,
+        number: header.sequence,
+    })
+}
+
 /// A message as it is kept in the log.
-fn message(loaded: &Loaded, channel: &ChannelId, tip: &Tip) -> Option<(Verified, MessagePayload)> {
+pub(super) fn message(
+    loaded: &Loaded,
+    channel: &ChannelId,
+    tip: &Tip,
+) -> Option<(Verified, MessagePayload)> {
     let envelope = loaded.envelope(channel, tip)?;
     let payload = MessagePayload::decode(&envelope.header().payload).ok()?;
     Some((envelope, payload))
 }
 
-fn reason(error: &MlsError) -> Reason {
-    match error {
-        MlsError::TooOld | MlsError::Used => Reason::KeysGone,
-        MlsError::Commitment => Reason::Commitment,
-        MlsError::WrongSender => Reason::OtherSender,
-        _ => Reason::Malformed,
+/// For whom a message that could not be decrypted is unreadable.
+enum Unopened {
+    /// For everybody: it is not what its author says.
+    ForAll(Reason),
+    /// For this device, whose keys for it are gone; another may have opened it.
+    Here(Reason),
+}
+
+impl Unopened {
+    fn of(error: &MlsError) -> Self {
+        match error {
+            MlsError::Commitment => Self::ForAll(Reason::Commitment),
+            MlsError::WrongSender => Self::ForAll(Reason::OtherSender),
+            MlsError::Malformed(_)
+            | MlsError::Form(_)
+            | MlsError::WrongData
+            | MlsError::Unreadable
+            | MlsError::Library(_) => Self::ForAll(Reason::Malformed),
+            _ => Self::Here(Reason::KeysGone),
+        }
     }
 }

@@ -69,6 +69,31 @@ pub fn commitment(salt: &[u8; 32], content: &[u8]) -> [u8; 32] {
     hash("spacepanda-commitment-v1", &[salt, content].concat())
 }
 
+/// Opens a message by what somebody who opened it handed over: its author committed to just this.
+///
+/// # Errors
+/// [`MlsError::Commitment`] if it is anything else; [`MlsError::Malformed`] and [`MlsError::Form`] if
+/// the envelope is no message.
+pub fn handed_over(
+    envelope: &Verified,
+    salt: [u8; 32],
+    content: Vec<u8>,
+) -> Result<Opened<Plaintext>, MlsError> {
+    let payload = message_payload(envelope.header())?;
+    if commitment(&salt, &content) != payload.commitment {
+        return Err(MlsError::Commitment);
+    }
+    let plaintext = Plaintext { id: payload.id, content, salt };
+    Ok(Opened::new(Origin::of(envelope.header()), plaintext))
+}
+
+fn message_payload(header: &Header) -> Result<MessagePayload, MlsError> {
+    if header.payload_type != PayloadType::Message {
+        return Err(MlsError::Malformed("message"));
+    }
+    MessagePayload::decode(&header.payload)
+}
+
 impl Group {
     /// Encrypts a message in this state. Nothing of it may be sent before the changes are kept: a
     /// sender that forgets them would use a key twice.
@@ -115,10 +140,7 @@ impl Group {
         seed: &Secret<32>,
     ) -> Result<Opened<Plaintext>, MlsError> {
         let header = envelope.header();
-        if header.payload_type != PayloadType::Message {
-            return Err(MlsError::Malformed("message"));
-        }
-        let payload = MessagePayload::decode(&header.payload)?;
+        let payload = message_payload(header)?;
         if payload.state != self.state_id() {
             return Err(MlsError::WrongState);
         }

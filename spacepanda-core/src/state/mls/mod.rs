@@ -28,7 +28,7 @@ pub use commit::{Built, Change, Merged, Parents};
 pub use error::MlsError;
 pub use group::Group;
 pub use join::{Joined, join, welcome_is_for};
-pub use message::{Encrypted, Plaintext, commitment};
+pub use message::{Encrypted, Plaintext, commitment, handed_over};
 pub use package::{KeyPackageMade, PackageFacts, PackageUse, key_package, package_facts};
 pub use payload::{
     Addition, CommitBody, CommitPayload, KeyPackagePayload, MessagePayload, PackageRef,

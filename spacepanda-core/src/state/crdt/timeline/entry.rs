@@ -1,6 +1,10 @@
 use minicbor::{Decode, Encode};
 
-use super::{key::Place, post::PostError, text::Text};
+use super::{
+    key::Place,
+    post::PostError,
+    text::{Salt, Text},
+};
 use crate::base::{
     DeviceId, EnvelopeId, IdentityId, MessageId, Timestamp,
     cbor::{self, CborError},
@@ -79,9 +83,13 @@ pub enum Reading {
     /// Its text.
     #[n(0)]
     Text {
-        /// The words.
+        /// The words. They were encrypted as [`Content`](super::Content) encodes them, for that has one
+        /// form only.
         #[n(0)]
         text: Text,
+        /// What proves them to whom they are handed over.
+        #[n(1)]
+        salt: Salt,
     },
     /// Nothing, and why.
     #[n(1)]
@@ -172,12 +180,16 @@ pub(super) mod tests {
             message: MessageId::new([message; 16]),
             device: DeviceId::new([3; 32]),
             identity: IdentityId::new([4; 32]),
-            reading: Reading::Text { text: Text::new(format!("text {number}")).unwrap() },
+            reading: text(&format!("text {number}")),
             at: Timestamp::from_micros(5_000),
             counts: true,
             own: false,
             first: true,
         }
+    }
+
+    fn text(text: &str) -> Reading {
+        Reading::Text { text: Text::new(text).unwrap(), salt: Salt::new([5; 32]) }
     }
 
     fn key() -> bytes::Bytes {
@@ -196,8 +208,9 @@ pub(super) mod tests {
                 ids[2],
             )
         };
+        let salted = format!("8200a200626869015820{}", "05".repeat(32));
         for (reading, bytes) in [
-            (Reading::Text { text: Text::new("hi").unwrap() }, "8200a100626869"),
+            (text("hi"), salted.as_str()),
             (Reading::Unreadable { reason: Reason::Newer }, "8201a10006"),
             (Reading::Waiting, "8202a0"),
         ] {
@@ -231,7 +244,7 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn damaged_rows_never_panic(at in 0usize..170, byte: u8) {
+        fn damaged_rows_never_panic(at in 0usize..210, byte: u8) {
             let mut value = cbor::encode(&entry(1, 2));
             let at = at % value.len();
             value[at] = byte;

@@ -29,6 +29,6 @@ pub use draft::{DRAFTS, Draft, decode_draft, draft_key, draft_number, put_draft,
 pub use entry::{Entry, Reading, Reason, Row, RowError, decode_entry};
 pub use history::{Cursor, Entries, History, TIES_MAX, Turn};
 pub use key::{NAMES, Place, TIMELINE, name_key, prefix, row_key};
-pub use post::{Content, Post, PostError, decode_post};
+pub use post::{CONTENT_LEN_MAX, Content, Post, PostError, decode_post};
 pub use rows::{Rows, Step, find, put, set_counts, set_reading};
-pub use text::{Text, TextError};
+pub use text::{Salt, Text, TextError};

@@ -13,7 +13,7 @@ use crate::{
 /// How many kinds of content this version knows.
 const KNOWN: u64 = 1;
 /// Bytes of the longest content: a text and the heads around it.
-const CONTENT_LEN_MAX: usize = TEXT_LEN_MAX + 16;
+pub const CONTENT_LEN_MAX: usize = TEXT_LEN_MAX + 16;
 
 /// Why a message's plaintext is no post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
