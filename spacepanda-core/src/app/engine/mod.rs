@@ -31,6 +31,7 @@ mod server;
 mod settle;
 mod share;
 mod start;
+mod start_over;
 mod states;
 mod talk;
 mod write;
