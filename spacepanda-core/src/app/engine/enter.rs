@@ -198,8 +198,10 @@ impl Server {
             .leaves()
             .iter()
             .all(|leaf| self.authority.certified(&leaf.device()) == Some(leaf.identity()));
+        let generation = joined.settings().generation;
         let sound = joined.state_id() == entry.state
-            && joined.group_id() == group_id(&self.id, joined.settings().generation)
+            && joined.group_id() == group_id(&self.id, generation)
+            && self.tree.generation(&self.view(), &entry.state) == Some(generation)
             && certified;
         sound.then(|| joined.enter())
     }

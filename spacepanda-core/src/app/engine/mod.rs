@@ -32,6 +32,7 @@ mod server;
 mod settle;
 mod share;
 mod start;
+mod start_over;
 mod states;
 mod talk;
 mod version;

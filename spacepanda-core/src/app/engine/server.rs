@@ -13,6 +13,7 @@ use super::{
     reads::Reads,
     rows::{self, MLS, PackageRow, StateRow},
     share::Share,
+    start_over::Roots,
 };
 use crate::{
     base::{ChannelId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip},
@@ -85,6 +86,9 @@ pub(super) struct Server {
     /// When this device commits what is called for, unless somebody did.
     pub reconcile_at: Option<(StateId, Timestamp)>,
     pub window_at: Option<Timestamp>,
+    pub roots: Roots,
+    /// When this device starts the group over, unless somebody answers before.
+    pub start_over_at: Option<Timestamp>,
 }
 
 /// When a commit last came that competes with another.
@@ -155,6 +159,8 @@ impl Server {
             caught_up_at: None,
             reconcile_at: None,
             window_at: None,
+            roots: Roots::default(),
+            start_over_at: None,
         }
     }
 
@@ -246,7 +252,7 @@ impl Server {
         let trees = self.trees.values().filter_map(|ask| ask.until);
         let handover = self.handover.deadline().filter(|_| self.loaded);
         let due = reconcile.into_iter().chain(join).chain(trees).chain(handover);
-        due.chain(self.window_at).min()
+        due.chain(self.window_at).chain(self.start_over_at).min()
     }
 
     /// The members one has a proven link with, and oneself, by seniority: one's own place among them.

@@ -15,7 +15,7 @@ use crate::{
         crdt::{Structure, StructureOp},
         envelope::{PayloadType, Verified, plain},
         mls::{
-            CommitPayload, RootPayload, VotePayload,
+            CommitPayload, VotePayload,
             tree::{Addition, Commit, Root, View, Vote},
         },
     },
@@ -27,6 +27,7 @@ impl Server {
         if self.insert(envelope).is_err() {
             return;
         }
+        self.roots.note(envelope);
         if envelope.body().is_some() {
             self.bodies.insert(envelope.id());
         }
@@ -69,27 +70,6 @@ impl Server {
             self.authority.insert_channel(envelope, false)
         } else {
             self.authority.insert(envelope)
-        }
-    }
-
-    fn take_in_root(&mut self, envelope: &Verified) {
-        let header = envelope.header();
-        let Ok(payload) = RootPayload::decode(&header.payload) else { return };
-        let Some(author) = self.authority.certified(&header.sender) else { return };
-        // The first generation's root is the founder's, right after the genesis.
-        let past = self.authority.resolve(&header.control_past());
-        let founded = payload.generation == 0
-            && header.sequence == 2
-            && header.parents.is_empty()
-            && past.is_ok_and(|past| past.owners().first() == Some(&author));
-        if founded {
-            self.tree.add_root(Root {
-                envelope: envelope.id(),
-                generation: payload.generation,
-                state: payload.state,
-                author,
-                device: header.sender,
-            });
         }
     }
 
@@ -187,6 +167,7 @@ impl Server {
         self.look_at_stand();
         self.chase(node);
         self.reconcile(node, cx);
+        self.start_over(node, cx);
         self.publish_last_resort(node, cx);
         self.go_on_joining(node, cx);
         self.window(node, cx);
@@ -316,9 +297,10 @@ impl View for TreeView<'_> {
         self.server.place_of(identity)
     }
 
-    /// Roots that nobody was entitled to are not added; the first generation has one.
-    fn standing(&self, _: &Root) -> Option<u64> {
-        Some(0)
+    /// Roots that nobody was entitled to are not added; a removal can take the weight of later ones.
+    fn standing(&self, root: &Root) -> Option<u64> {
+        let counts = root.generation == 0 || self.counts(&root.envelope);
+        self.server.roots.standing(&root.envelope).filter(|_| counts)
     }
 
     fn is_out(&self, identity: &IdentityId) -> bool {

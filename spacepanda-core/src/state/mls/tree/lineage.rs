@@ -39,6 +39,11 @@ impl CommitTree {
         self.lineage(view, state).map(|(_, commits)| commits)
     }
 
+    /// How often the group had been started over when a state was made; `None` if it is below no root.
+    pub fn generation(&self, view: &dyn View, state: &StateId) -> Option<u32> {
+        self.lineage(view, state).map(|(root, _)| root.generation)
+    }
+
     /// The leaves of a state and whose they are, from the headers on its path alone; `None` if it is
     /// below no root.
     pub fn roster(

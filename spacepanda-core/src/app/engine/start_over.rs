@@ -1,0 +1,204 @@
+//! Starting a group over: roots of later generations, who may write one, and when this device does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    machine::{Cx, Node},
+    packages::Plea,
+    server::Server,
+};
+use crate::{
+    base::{EnvelopeId, IdentityId, StateId, Timestamp},
+    state::{
+        authority::{Capability, PermissionMatrix},
+        envelope::{Past, PayloadType, Verified},
+        mls::{Group, RootPayload, Settings, group_id, tree::Root},
+    },
+};
+
+/// Pleas of one's own that nobody answered, after which one starts over if one may.
+const VAIN_PLEAS: usize = 3;
+/// How long each other member waits longer than the one before, where nobody is entitled by office.
+const ROOT_TURN: Duration = Duration::from_secs(60 * 60);
+/// Members who wrote within this time are asked for by a root that no office entitles to.
+const LATELY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The roots that count by their own past, for ever, and when everything in the control channel was
+/// written, by which that is judged.
+#[derive(Debug, Default)]
+pub(super) struct Roots {
+    standings: BTreeMap<EnvelopeId, u64>,
+    stamps: BTreeMap<EnvelopeId, Timestamp>,
+}
+
+impl Roots {
+    /// Notes when an envelope of the control channel was written, by its author's clock.
+    pub(super) fn note(&mut self, envelope: &Verified) {
+        self.stamps.insert(envelope.id(), envelope.header().timestamp);
+    }
+
+    /// The standing with which a root counts by its own past.
+    pub(super) fn standing(&self, root: &EnvelopeId) -> Option<u64> {
+        self.standings.get(root).copied()
+    }
+}
+
+impl Server {
+    /// Adds a root that counts by its own past. The first generation's is the founder's, right after the
+    /// genesis; any other is one generation newer than every root it knows of.
+    pub(super) fn take_in_root(&mut self, envelope: &Verified) {
+        let header = envelope.header();
+        let Ok(payload) = RootPayload::decode(&header.payload) else { return };
+        let Some(author) = self.authority.certified(&header.sender) else { return };
+        let standing = match payload.generation {
+            0 => self.founds(envelope, &author),
+            generation => self.starts_over(envelope, generation),
+        };
+        let Some(standing) = standing else { return };
+        self.roots.standings.insert(envelope.id(), standing);
+        self.tree.add_root(Root {
+            envelope: envelope.id(),
+            generation: payload.generation,
+            state: payload.state,
+            author,
+            device: header.sender,
+        });
+    }
+
+    fn founds(&self, envelope: &Verified, author: &IdentityId) -> Option<u64> {
+        let header = envelope.header();
+        let past = self.authority.resolve(&header.control_past()).ok()?;
+        let first = header.sequence == 2 && header.parents.is_empty();
+        let member = past.member(author)?;
+        (first && past.owners().first() == Some(author)).then(|| member.standing.number())
+    }
+
+    /// By office, or because at least half of those who wrote lately have pleaded for one state in vain.
+    fn starts_over(&self, envelope: &Verified, generation: u32) -> Option<u64> {
+        let header = envelope.header();
+        let ids = header.control_past();
+        let matrix = self.authority.resolve(&ids).ok()?;
+        let past = self.authority.dag().closure(&ids).ok()?;
+        let author = matrix.device(&header.sender)?;
+        let member = matrix.member(&author)?;
+        let is_next = self.newest_generation(&past)?.checked_add(1) == Some(generation);
+        let entitled = may_start_over(&matrix, &author) || self.is_given_up(&matrix, &past);
+        (is_next && entitled).then(|| member.standing.number())
+    }
+
+    fn newest_generation(&self, past: &Past) -> Option<u32> {
+        let dag = self.authority.dag();
+        let held = self
+            .roots
+            .standings
+            .keys()
+            .filter(|id| dag.index(id).is_some_and(|index| dag.holds(past, index)));
+        held.filter_map(|id| self.tree.root(id)).map(|root| root.generation).max()
+    }
+
+    /// Whether a past holds pleas for one state by at least half of the members who wrote lately.
+    fn is_given_up(&self, matrix: &PermissionMatrix, past: &Past) -> bool {
+        let lately = self.wrote_lately(matrix, past);
+        let dag = self.authority.dag();
+        let mut pleading: BTreeMap<StateId, BTreeSet<IdentityId>> = BTreeMap::new();
+        for device in self.packages.pleaders() {
+            let Some(identity) = matrix.device(device).filter(|who| lately.contains(who)) else {
+                continue;
+            };
+            for plea in self.packages.all_pleas(device) {
+                if dag.index(&plea.envelope).is_some_and(|index| dag.holds(past, index)) {
+                    pleading.entry(plea.lost).or_default().insert(identity);
+                }
+            }
+        }
+        pleading.values().any(|people| 2 * people.len() >= lately.len())
+    }
+
+    /// The members who wrote in the control channel within 30 days of the second newest of their last
+    /// stamps: one who stamps ahead makes nobody else look silent.
+    fn wrote_lately(&self, matrix: &PermissionMatrix, past: &Past) -> BTreeSet<IdentityId> {
+        let dag = self.authority.dag();
+        let mut last: BTreeMap<IdentityId, Timestamp> = BTreeMap::new();
+        for (id, stamp) in &self.roots.stamps {
+            let Some(index) = dag.index(id).filter(|index| dag.holds(past, *index)) else {
+                continue;
+            };
+            let author = self.authority.certified(&dag.device(index));
+            if let Some(author) = author.filter(|author| matrix.is_member(author)) {
+                let newest = last.entry(author).or_default();
+                *newest = (*newest).max(*stamp);
+            }
+        }
+        let mut stamps: Vec<_> = last.values().copied().collect();
+        stamps.sort_unstable();
+        let reference = stamps.iter().rev().nth(1).or(stamps.last()).copied().unwrap_or_default();
+        last.retain(|_, stamp| reference.since(*stamp) <= LATELY);
+        last.into_keys().collect()
+    }
+
+    /// Starts the group over if one's pleas were in vain and one may: at once by office, else when it is
+    /// one's turn.
+    pub(super) fn start_over(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        self.start_over_at = None;
+        let Some(at) = self.may_start_over_at(node) else { return };
+        if at > cx.now {
+            self.start_over_at = Some(at);
+            return;
+        }
+        self.write_root(node, cx);
+    }
+
+    fn may_start_over_at(&self, node: &Node) -> Option<Timestamp> {
+        let (head, stand) = (self.head?, self.stand?);
+        let me = node.me().identity();
+        if head == stand || !self.is_member(&me) {
+            return None;
+        }
+        let mine = self.pleas_in_vain(node, &head);
+        let last = mine.get(VAIN_PLEAS - 1..)?.last()?.at;
+        if may_start_over(&self.matrix, &me) {
+            return Some(last);
+        }
+        let dag = self.authority.dag();
+        let everything = dag.closure(dag.heads().iter().map(|tip| &tip.id)).ok()?;
+        let turn = u32::try_from(self.turn(node)).unwrap_or(u32::MAX);
+        self.is_given_up(&self.matrix, &everything)
+            .then(|| last.saturating_add(ROOT_TURN.saturating_mul(turn)))
+    }
+
+    /// One's own pleas that count and that nothing on the path to `head` answers, oldest first.
+    fn pleas_in_vain(&self, node: &Node, head: &StateId) -> Vec<Plea> {
+        let device = node.device();
+        let mut pleas = self.pleas().of(&device);
+        pleas.retain(|plea| !self.answers(head, &device, plea));
+        pleas
+    }
+
+    fn write_root(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> Option<()> {
+        let generation = self.tree.newest_root(&self.view())?.generation.checked_add(1)?;
+        let settings = Settings { generation, ..self.stand_group()?.settings() };
+        let account = node.me();
+        let group = Group::create(
+            &account.device_key,
+            &account.certificate,
+            &group_id(&self.id, generation),
+            settings,
+            &cx.chance.secret(),
+        )
+        .ok()?;
+        let state = group.state_id();
+        let payload = RootPayload { generation, state }.encode();
+        self.write_control(node, PayloadType::Root, payload, cx)?;
+        self.keep_state(node, state, group, cx);
+        node.settle(self.id);
+        Some(())
+    }
+}
+
+/// Whether somebody may start the group over by office: whoever may manage the server.
+fn may_start_over(matrix: &PermissionMatrix, identity: &IdentityId) -> bool {
+    matrix.explain(identity, None, Capability::ManageServer).allowed
+}
