@@ -101,6 +101,7 @@ pub(super) struct StatusLine {
     pub(super) peers: Vec<Id<DeviceId>>,
     pub(super) pending: usize,
     pub(super) epoch: Option<u64>,
+    pub(super) healing: Option<String>,
     pub(super) members: Option<usize>,
     pub(super) state_hash: Option<String>,
     pub(super) server: Option<Id<ServerId>>,
@@ -121,6 +122,7 @@ impl StatusLine {
             peers: status.peers.into_iter().map(Id).collect(),
             pending: status.pending,
             epoch: server.as_ref().and_then(|server| server.epoch),
+            healing: server.as_ref().and_then(|server| server.healing.clone()),
             members: server.as_ref().map(|server| server.members),
             state_hash: server.map(|server| hex(&server.state_hash)),
             server: id.map(Id),
@@ -273,7 +275,7 @@ mod tests {
             format!(
                 "{{\"reply\":\"status\",\"ok\":true,\"identity\":\"{id}\",\"device\":\"{id}\",\
                  \"addresses\":[\"quic://127.0.0.1:7\"],\"peers\":[],\"pending\":2,\"epoch\":null,\
-                 \"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null}}"
+                 \"healing\":null,\"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null}}"
             )
         );
     }

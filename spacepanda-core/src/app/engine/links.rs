@@ -301,7 +301,9 @@ impl Machine {
                 }
             }
             Kind::Tree => {
-                let Ok(Tree { server, state, tree }) = cbor::decode_lenient(payload) else { return };
+                let Ok(Tree { server, state, tree }) = cbor::decode_lenient(payload) else {
+                    return;
+                };
                 if let Some(tree) = tree {
                     self.node.queue(Work::Enter { server, state, tree: tree.into() });
                 } else if let Some(server) = self.servers.get_mut(&server) {

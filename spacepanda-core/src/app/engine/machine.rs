@@ -92,6 +92,8 @@ pub(super) enum Work {
     },
     /// Send what was accepted.
     Flush(ServerId),
+    /// Let go of the private part of a key package of one's own.
+    ForgetPackage(ServerId, u32),
     /// Let go of a state whose window has passed.
     EndState(ServerId, StateId),
     SyncLoad {
@@ -250,7 +252,9 @@ impl Machine {
             Work::Body { server: id, channel, tip, .. } => {
                 server(id).map(|s| s.body_reads(channel, tip)).unwrap_or_default()
             }
-            Work::Reach(id, state) => server(id).map(|s| s.reach_reads(&self.node, state)).unwrap_or_default(),
+            Work::Reach(id, state) => {
+                server(id).map(|s| s.reach_reads(&self.node, state)).unwrap_or_default()
+            }
             Work::StandOn(id, state) => {
                 server(id).map(|s| s.group_reads(state)).unwrap_or_default()
             }
@@ -260,6 +264,9 @@ impl Machine {
             Work::Open { server: id, channel, tip } => server(id)
                 .map(|s| s.open_reads(&self.node, channel, tip, loaded))
                 .unwrap_or_default(),
+            Work::ForgetPackage(id, number) => {
+                server(id).map(|s| s.package_reads(*number)).unwrap_or_default()
+            }
             Work::EndState(id, state) => server(id).map(|s| s.end_reads(state)).unwrap_or_default(),
             Work::Input(Input::Command(_, command)) => self.command_reads(command, loaded),
             Work::SyncLoad { reads, .. } => {
@@ -308,6 +315,9 @@ impl Machine {
             Work::Flush(server) => {
                 self.node.flushing.remove(&server);
                 self.on(server, |s, node| s.flush(node, cx));
+            }
+            Work::ForgetPackage(server, number) => {
+                self.on(server, |s, _| s.forget_package(number, cx));
             }
             Work::EndState(server, state) => self.on(server, |s, _| s.end_state(state, cx)),
             Work::SyncLoad { ticket, reads } => self.sync_loaded(ticket, &reads, cx),

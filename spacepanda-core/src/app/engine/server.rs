@@ -5,11 +5,13 @@ use std::{
 
 use super::{
     channel::Channel,
+    comeback::Comeback,
     enter::TreeAsk,
     join::Join,
     machine::{Cx, Node},
     packages::Packages,
     reads::Reads,
+    renew::Renewal,
     rows::{self, MLS, PackageRow, StateRow},
     share::Share,
 };
@@ -20,7 +22,7 @@ use crate::{
         crdt::{Draft, Reason, Structure, structure},
         envelope::{Verified, Waiting},
         mls::{
-            CommitPayload, Group, ScopeKey,
+            CommitPayload, Group, PackageRef, ScopeKey,
             tree::{Choice, CommitTree},
         },
     },
@@ -76,6 +78,12 @@ pub(super) struct Server {
     pub own_packages: BTreeMap<u32, PackageRow>,
     /// Trees that were asked for, by state.
     pub trees: BTreeMap<StateId, TreeAsk>,
+    /// Key packages with which no commit could be built.
+    pub useless: BTreeSet<PackageRef>,
+    /// When the newest generation began.
+    pub root_at: Option<Timestamp>,
+    pub renewal: Renewal,
+    pub comeback: Comeback,
     pub shares: BTreeMap<PeerId, BTreeMap<ChannelId, Share>>,
     pub caught_up: BTreeMap<PeerId, BTreeSet<ChannelId>>,
     pub caught_up_at: Option<Timestamp>,
@@ -97,6 +105,8 @@ pub(super) enum ForkMoved {
 #[derive(Debug, Clone)]
 pub(super) struct CommitAt {
     pub tip: Tip,
+    /// When it was made, by its author's clock.
+    pub at: Timestamp,
     pub payload: CommitPayload,
 }
 
@@ -146,6 +156,10 @@ impl Server {
             packages: Packages::default(),
             own_packages: BTreeMap::new(),
             trees: BTreeMap::new(),
+            useless: BTreeSet::new(),
+            root_at: None,
+            renewal: Renewal::default(),
+            comeback: Comeback::default(),
             shares: BTreeMap::new(),
             caught_up: BTreeMap::new(),
             caught_up_at: None,
@@ -240,7 +254,8 @@ impl Server {
         let reconcile = self.reconcile_at.map(|(_, at)| at);
         let join = self.join.as_ref().and_then(Join::deadline);
         let trees = self.trees.values().filter_map(|ask| ask.until);
-        reconcile.into_iter().chain(join).chain(trees).chain(self.window_at).min()
+        let others = [self.window_at, self.renewal.deadline(), self.comeback.at];
+        reconcile.into_iter().chain(join).chain(trees).chain(others.into_iter().flatten()).min()
     }
 
     /// The members one has a proven link with, and oneself, by seniority: one's own place among them.
