@@ -9,6 +9,7 @@ use spacepanda::{Event, Events};
 
 use crate::world::within;
 
+mod coming_back;
 mod joining;
 mod keys;
 mod removal;

@@ -105,6 +105,8 @@ impl People {
             Told::JoinFailed { message, .. } => {
                 return vec![format!("{} {}", self.toned("✗", Tone::Bad), plain(message))];
             }
+            Told::Healing { waiting: Some(waiting), .. } => format!("healing: {waiting}"),
+            Told::Healing { waiting: None, .. } => "The group is whole again here".to_owned(),
             Told::CaughtUp { .. } => return Vec::new(),
             Told::Missed { count } => format!("{count} events were missed; look at `/history`"),
             Told::Notice { message, .. } | Told::Failed { message, .. } => message.clone(),
@@ -191,6 +193,8 @@ impl People {
             let epoch =
                 status.epoch.map_or_else(|| "not yet".to_owned(), |epoch| epoch.to_string());
             lines.push(format!("epoch       {epoch}"));
+            let healing = status.healing.iter();
+            lines.extend(healing.map(|waiting| format!("healing     {waiting}")));
             lines.push(format!("members     {members}"));
             lines.push(format!("state hash  {hash}"));
         }

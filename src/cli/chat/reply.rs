@@ -101,6 +101,7 @@ pub(super) struct StatusLine {
     pub(super) peers: Vec<Id<DeviceId>>,
     pub(super) pending: usize,
     pub(super) epoch: Option<u64>,
+    pub(super) healing: Option<String>,
     pub(super) members: Option<usize>,
     pub(super) state_hash: Option<String>,
     pub(super) server: Option<Id<ServerId>>,
@@ -125,6 +126,7 @@ impl StatusLine {
             peers: status.peers.into_iter().map(Id).collect(),
             pending: status.pending,
             epoch: server.as_ref().and_then(|server| server.epoch),
+            healing: server.as_ref().and_then(|server| server.healing.clone()),
             members: server.as_ref().map(|server| server.members),
             state_hash: server.as_ref().map(|server| hex(&server.state_hash)),
             server: id.map(Id),
@@ -279,7 +281,8 @@ mod tests {
             format!(
                 "{{\"reply\":\"status\",\"ok\":true,\"identity\":\"{id}\",\"device\":\"{id}\",\
                  \"addresses\":[\"quic://127.0.0.1:7\"],\"peers\":[],\"pending\":2,\"epoch\":null,\
-                 \"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null,\"stand\":null,\"head\":null}}"
+                 \"healing\":null,\"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null,\
+                  \"stand\":null,\"head\":null}}"
             )
         );
     }

@@ -91,6 +91,10 @@ pub(super) enum Told {
         message: String,
         server: Id<ServerId>,
     },
+    Healing {
+        server: Id<ServerId>,
+        waiting: Option<String>,
+    },
     CaughtUp {
         server: Id<ServerId>,
         device: Id<DeviceId>,
@@ -166,6 +170,7 @@ impl Told {
             Event::JoinFailed { server, code, message } => {
                 Self::JoinFailed { code, message, server: Id(server) }
             }
+            Event::Healing { server, waiting } => Self::Healing { server: Id(server), waiting },
             Event::CaughtUp { server, device } => {
                 Self::CaughtUp { server: Id(server), device: Id(device) }
             }
@@ -212,6 +217,12 @@ mod tests {
             format!(
                 "{{\"event\":\"join_progress\",\"step\":\"adding\",\"waiting_for\":\"a member to add \
                  this device to the group\",\"server\":\"{of}\"}}"
+            )
+        );
+        assert_eq!(
+            json(Event::Healing { server, waiting: Some("waiting for Bob".to_owned()) }),
+            format!(
+                "{{\"event\":\"healing\",\"server\":\"{of}\",\"waiting\":\"waiting for Bob\"}}"
             )
         );
     }

@@ -6,7 +6,6 @@ use super::{
     frames::TreeRequest,
     machine::{Cx, Node, Work},
     reads::Reads,
-    rows::{self, MLS},
     server::{CommitAt, Server},
 };
 use crate::{
@@ -163,8 +162,7 @@ impl Server {
     /// What [`Self::enter`] must know: the commit and the private part of the package.
     pub(super) fn enter_reads(&self, node: &Node, state: &StateId) -> Reads {
         let Some(Route::Enter(entry)) = self.route(node, state) else { return Reads::default() };
-        let prefixes = vec![(MLS, rows::package_prefix(self.number, entry.package))];
-        Reads { prefixes, ..self.entry_reads(&entry) }
+        Reads { entries: vec![(self.control, entry.tip)], ..self.package_reads(entry.package) }
     }
 
     /// Enters the group by a welcome, once everything about it checks out. The key package
@@ -204,14 +202,6 @@ impl Server {
             && self.tree.generation(&self.view(), &entry.state) == Some(generation)
             && certified;
         sound.then(|| joined.enter())
-    }
-
-    /// Whether a state can be come nearer to at once, with nobody's help.
-    pub(super) fn is_at_hand(&self, route: &Route) -> bool {
-        match route {
-            Route::Replay(next) => self.bodies.contains(&next.commit),
-            Route::Enter(_) => false,
-        }
     }
 
     /// Goes after a state where something leads to it; else it is as far as it was.

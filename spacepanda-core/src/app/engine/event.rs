@@ -235,6 +235,13 @@ pub enum Event {
         /// The names of those who were asked.
         asked: Vec<String>,
     },
+    /// The group of a server is not whole here, or is again.
+    Healing {
+        /// Which server.
+        server: ServerId,
+        /// What it waits for, for people; `None` once it is whole.
+        waiting: Option<String>,
+    },
     /// Everything that a peer showed of a server is held.
     CaughtUp {
         /// Which server.

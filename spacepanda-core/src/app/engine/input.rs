@@ -247,6 +247,8 @@ pub struct ServerStatus {
     pub stand: Option<StateId>,
     /// The state that everybody chooses.
     pub head: Option<StateId>,
+    /// What the way from the one to the other waits for, for people; `None` if it is whole or on its way.
+    pub healing: Option<String>,
     /// How many members there are.
     pub members: usize,
     /// One hash, equal on any two members' nodes that have converged.

@@ -106,6 +106,8 @@ pub(super) enum Work {
     },
     /// Send what was accepted.
     Flush(ServerId),
+    /// Let go of the private part of a key package of one's own.
+    ForgetPackage(ServerId, u32),
     /// Let go of a state whose window has passed.
     EndState(ServerId, StateId),
     SyncLoad {
@@ -284,6 +286,9 @@ impl Machine {
             Work::HandedOver { server: id, channel, answer, .. } => server(id)
                 .map(|s| s.message_reads(&self.node, channel, &answer.tip, loaded))
                 .unwrap_or_default(),
+            Work::ForgetPackage(id, number) => {
+                server(id).map(|s| s.package_reads(*number)).unwrap_or_default()
+            }
             Work::EndState(id, state) => server(id).map(|s| s.end_reads(state)).unwrap_or_default(),
             Work::Input(Input::Command(_, command)) => self.command_reads(command, loaded),
             Work::SyncLoad { reads, .. } => {
@@ -338,6 +343,9 @@ impl Machine {
             Work::Flush(server) => {
                 self.node.flushing.remove(&server);
                 self.on(server, |s, node| s.flush(node, cx));
+            }
+            Work::ForgetPackage(server, number) => {
+                self.on(server, |s, _| s.forget_package(number, cx));
             }
             Work::EndState(server, state) => self.on(server, |s, _| s.end_state(state, cx)),
             Work::SyncLoad { ticket, reads } => self.sync_loaded(ticket, &reads, cx),

@@ -6,7 +6,7 @@ use std::{
 use super::{
     account::Account,
     machine::{Cx, Node},
-    reads::Loaded,
+    reads::{Loaded, Reads},
     rows::{self, MLS, PackageRow, VIEW},
     server::Server,
 };
@@ -157,24 +157,26 @@ impl Pleas<'_> {
         counting
     }
 
-    /// Of each device the newest plea that counts, if nothing on the path to `head` answers it.
-    pub(super) fn open(&self, head: &StateId) -> Vec<(DeviceId, Plea)> {
-        let newest = |device: &DeviceId| Some((*device, *self.of(device).last()?));
-        let pleas = self.0.packages.pleaders().filter_map(newest);
-        pleas.filter(|(device, plea)| !self.0.answers(head, device, plea)).collect()
+    /// The pleas that count and that nothing on the path to `head` answers; which head each names, it
+    /// says itself.
+    pub(super) fn unanswered(&self, head: &StateId) -> Vec<(DeviceId, Plea)> {
+        let pleaders = self.0.packages.pleaders();
+        let of = |device: &DeviceId| self.in_vain(device, head).into_iter();
+        pleaders.flat_map(|device| of(device).map(|plea| (*device, plea))).collect()
     }
 
-    /// The pleas that count, name just this head, and that nothing on the path to it answers.
-    pub(super) fn unanswered(&self, head: &StateId) -> Vec<(DeviceId, Plea)> {
-        let of = |device: &DeviceId| {
-            let (device, pleas) = (*device, self.of(device));
-            pleas.into_iter().map(move |plea| (device, plea))
-        };
-        let pleas = self.0.packages.pleaders().flat_map(of);
+    /// Those of one device, oldest first.
+    pub(super) fn in_vain(&self, device: &DeviceId, head: &StateId) -> Vec<Plea> {
+        let mut pleas = self.of(device);
+        pleas.retain(|plea| !self.0.answers(head, device, plea));
         pleas
-            .filter(|(_, plea)| plea.lost == *head)
-            .filter(|(device, plea)| !self.0.answers(head, device, plea))
-            .collect()
+    }
+
+    /// Of each device the newest of them: it speaks for those before it.
+    pub(super) fn open(&self, head: &StateId) -> Vec<(DeviceId, Plea)> {
+        // Oldest first, so of one device the newest stays.
+        let newest: BTreeMap<_, _> = self.unanswered(head).into_iter().collect();
+        newest.into_iter().collect()
     }
 }
 
@@ -277,6 +279,12 @@ impl Server {
         rows.map(|(key, value)| (key[prefix.len()..].to_vec(), value.clone())).collect()
     }
 
+    /// What [`Self::forget_package`] must know.
+    pub(super) fn package_reads(&self, number: u32) -> Reads {
+        let prefixes = vec![(MLS, rows::package_prefix(self.number, number))];
+        Reads { prefixes, ..Reads::default() }
+    }
+
     pub(super) fn forget_package(&mut self, number: u32, cx: &mut Cx<'_>) {
         for (key, _) in cx.loaded.prefix(&MLS, &rows::package_prefix(self.number, number)) {
             cx.fx.batch.delete(MLS, key.clone());
@@ -344,4 +352,125 @@ pub(super) fn make(
 ) -> Result<KeyPackageMade, MlsError> {
     let seed = cx.chance.secret();
     mls::key_package(&account.device_key, &account.certificate, package_use, &seed)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::{ChannelId, Secret, ServerId, Tip},
+        state::{
+            envelope::{Header, VERSION},
+            identity::{DeviceCertificate, KeyPair, VerifiedCertificate},
+        },
+    };
+
+    /// Bob's device, which publishes.
+    struct Bob {
+        keys: KeyPair,
+        certificate: VerifiedCertificate,
+        written: Vec<Tip>,
+    }
+
+    impl Bob {
+        fn new() -> Self {
+            let keys = KeyPair::from_secret(Secret::new([2; 32]));
+            let device = DeviceId::new(*keys.public());
+            let identity = KeyPair::from_secret(Secret::new([1; 32]));
+            let certificate = DeviceCertificate::issue(&identity, device, Timestamp::ZERO);
+            Self { keys, certificate, written: Vec::new() }
+        }
+
+        fn package(&self, package_use: PackageUse, seed: u8) -> KeyPackageMade {
+            let seed = Secret::new([seed; 32]);
+            mls::key_package(&self.keys, &self.certificate, package_use, &seed).unwrap()
+        }
+
+        fn publish(&mut self, made: &KeyPackageMade, payload: KeyPackagePayload) -> Verified {
+            let payload = KeyPackagePayload { package: made.package.clone(), ..payload };
+            let sequence = self.written.len() as u64 + 1;
+            let header = Header {
+                version: VERSION,
+                channel: ChannelId::new([9; 32]),
+                sender: self.certificate.device(),
+                sequence,
+                previous: self.written.last().map(|tip| tip.id),
+                parents: Vec::new(),
+                control: None,
+                timestamp: Timestamp::from_micros(sequence * 30 * 60 * 1_000_000),
+                order: sequence,
+                payload_type: PayloadType::KeyPackage,
+                payload: payload.encode(),
+                body: None,
+            };
+            let envelope = Verified::sign(header, None, &self.keys).unwrap();
+            self.written.push(envelope.tip());
+            envelope
+        }
+
+        fn payload(&self, last_resort: bool, lost: Option<StateId>) -> KeyPackagePayload {
+            let device = self.certificate.device();
+            KeyPackagePayload { device, last_resort, package: Vec::new(), lost }
+        }
+    }
+
+    #[test]
+    fn the_newest_unused_package_is_taken_and_the_last_resort_one_when_none_is_left() {
+        let mut bob = Bob::new();
+        let made: Vec<_> = (1..4).map(|seed| bob.package(PackageUse::Once, seed)).collect();
+        let last = bob.package(PackageUse::LastResort, 4);
+        let mut packages = Packages::default();
+        let (once, for_ever) = (bob.payload(false, None), bob.payload(true, None));
+        let mut log = vec![bob.publish(&last, for_ever)];
+        log.extend(made[..2].iter().map(|made| bob.publish(made, once.clone())));
+        for envelope in log.iter().rev() {
+            packages.take_in(envelope);
+        }
+        let (device, identity) = (bob.certificate.device(), bob.certificate.identity());
+        let mut used = BTreeSet::new();
+        let requested = Some((1, made[2].package.as_slice()));
+        for next in [&made[1], &made[0], &made[2], &last, &last] {
+            let taken = packages.newest(&device, &identity, requested, &used);
+            assert_eq!(taken.as_ref(), Some(&next.package));
+            used.insert(next.reference);
+        }
+        let nobody = IdentityId::new([7; 32]);
+        assert_eq!(packages.newest(&device, &nobody, requested, &BTreeSet::new()), None);
+    }
+
+    #[test]
+    fn a_plea_counts_an_hour_after_the_one_before_it() {
+        let mut bob = Bob::new();
+        let mut server = Server::new(ServerId::new([0; 32]), 1);
+        let lost = StateId::new([3; 32]);
+        let made: Vec<_> = (1..6).map(|seed| bob.package(PackageUse::Once, seed)).collect();
+        for made in &made {
+            let payload = bob.payload(false, Some(lost));
+            server.packages.take_in(&bob.publish(made, payload));
+        }
+        let device = bob.certificate.device();
+        let counting: Vec<_> = server.pleas().of(&device).iter().map(|plea| plea.package).collect();
+        assert_eq!(counting, [0, 2, 4].map(|at| made[at].reference));
+        let open = server.pleas().open(&lost);
+        assert_eq!(open.len(), 1);
+        assert_eq!((open[0].0, open[0].1.package), (device, made[4].reference));
+        assert_eq!(server.packages.of_plea(&device, &open[0].1), Some(&made[4].package[..]));
+    }
+
+    #[test]
+    fn a_package_that_is_another_use_or_device_than_it_says_is_passed_over() {
+        let mut bob = Bob::new();
+        let mut packages = Packages::default();
+        let last = bob.package(PackageUse::LastResort, 1);
+        let payload = bob.payload(false, Some(StateId::new([3; 32])));
+        packages.take_in(&bob.publish(&last, payload));
+        let once = bob.package(PackageUse::Once, 2);
+        let payload =
+            KeyPackagePayload { device: DeviceId::new([5; 32]), ..bob.payload(false, None) };
+        packages.take_in(&bob.publish(&once, payload));
+        let (device, identity) = (bob.certificate.device(), bob.certificate.identity());
+        assert_eq!(packages.newest(&device, &identity, None, &BTreeSet::new()), None);
+        assert_eq!(packages.pleaders().count(), 0);
+    }
 }

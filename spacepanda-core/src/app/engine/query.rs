@@ -221,6 +221,7 @@ impl Server {
             epoch: self.stand_group().map(Group::epoch),
             stand: self.stand,
             head: self.head,
+            healing: self.comeback.waiting(),
             members: self.matrix.members().len(),
             state_hash: self.state_hash(),
             unopened,

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     machine::{Cx, Node},
@@ -6,18 +6,18 @@ use super::{
 };
 use crate::{
     base::{
-        DeviceId, StateId, Timestamp,
+        DeviceId, IdentityId, StateId, Timestamp,
         limits::{ADDITIONS_PER_COMMIT_MAX, LEAVES_MAX},
     },
     state::{
         authority::authorize,
         envelope::{Header, Origin, PayloadType},
-        mls::{self, Change, Merged, Parents},
+        mls::{self, Change, Merged, PackageRef, Parents},
     },
 };
 
 /// How long the first in turn waits for nothing, and each other as often as it has others before it.
-const TURN: Duration = Duration::from_secs(2);
+pub(super) const TURN: Duration = Duration::from_secs(2);
 /// Removals in one commit: OpenMLS writes several in an order that follows from no seed.
 const REMOVALS_PER_COMMIT_MAX: usize = 1;
 
@@ -33,13 +33,13 @@ impl Server {
             self.reconcile_at = None;
             return;
         }
-        let mut change = self.or_move_up(self.difference(&head));
+        let mut change = self.or_move_up(self.difference(node, &head));
         let settled = self.forks_settled();
         if settled.is_some_and(|at| at > cx.now)
             && (!change.adds.is_empty() || change.version.is_some())
         {
             // Additions and a new version wait for forks to settle; removals do not.
-            change = Change { removes: change.removes, ..Change::default() };
+            change = Change { removes: self.removals(&head), ..Change::default() };
             if change == Change::default() {
                 self.reconcile_at = settled.map(|at| (head, at));
                 return;
@@ -51,17 +51,19 @@ impl Server {
         }
         let at = match self.reconcile_at {
             Some((of, at)) if of == head => at,
-            _ => self.turn_at(node, !change.removes.is_empty(), cx),
+            _ => self.turn_at(node, !self.removals(&head).is_empty(), cx),
         };
         self.reconcile_at = Some((head, at));
         if at <= cx.now {
             self.reconcile_at = None;
-            self.commit(node, &change, cx);
+            if !self.commit(node, &change, cx) {
+                self.find_useless(node, &change, cx);
+            }
         }
     }
 
     /// When no fork has moved for a while.
-    fn forks_settled(&self) -> Option<Timestamp> {
+    pub(super) fn forks_settled(&self) -> Option<Timestamp> {
         match self.fork_moved {
             ForkMoved::At(at) => Some(at.saturating_add(TURN)),
             ForkMoved::Never | ForkMoved::Now => None,
@@ -78,47 +80,123 @@ impl Server {
         cx.now.saturating_add(wait)
     }
 
-    /// Who ought to have a leaf and has none, and the other way round.
-    fn difference(&self, head: &StateId) -> Change {
-        let roster = self.roster(head);
-        let removes: Vec<DeviceId> = roster
-            .iter()
-            .filter(|(_, identity)| !self.is_member(identity))
-            .map(|(device, _)| *device)
+    /// Who ought to have a leaf and has none, and the other way round; else whoever cannot reach the
+    /// head and pleads.
+    fn difference(&self, node: &Node, head: &StateId) -> Change {
+        let mut change = Change {
+            adds: self.additions(head),
+            removes: self.removals(head),
+            ..Change::default()
+        };
+        if change.removes.is_empty()
+            && let Some((device, package)) = self.plea_to_answer(node, head)
+        {
+            change.adds.truncate(ADDITIONS_PER_COMMIT_MAX - 1);
+            change.adds.push(package);
+            change.removes.push(device);
+        }
+        change
+    }
+
+    /// Leaves of devices that are none of a member's.
+    fn removals(&self, head: &StateId) -> Vec<DeviceId> {
+        let roster = self.roster(head).into_iter();
+        roster
+            .filter(|(device, identity)| self.matrix.device(device) != Some(*identity))
+            .map(|(device, _)| device)
             .take(REMOVALS_PER_COMMIT_MAX)
-            .collect();
-        let used = self.tree.used_packages(&self.view(), head);
-        let adds = self
+            .collect()
+    }
+
+    /// Key packages of members' devices without a leaf, the most senior members' first.
+    fn additions(&self, head: &StateId) -> Vec<Vec<u8>> {
+        let roster = self.roster(head);
+        let mut lacking: Vec<_> = self
             .matrix
-            .by_seniority()
+            .devices()
             .iter()
-            .filter_map(|identity| self.authority.request_of(identity))
-            .filter(|request| !roster.contains_key(&request.certificate.device))
-            .map(|request| request.key_package.clone())
-            .filter(|package| {
-                mls::package_facts(package)
-                    .is_ok_and(|facts| !used.contains(&facts.reference) && self.speaks_here(&facts))
-            })
-            .take(ADDITIONS_PER_COMMIT_MAX.min(LEAVES_MAX.saturating_sub(roster.len())))
+            .filter(|(device, _)| !roster.contains_key(*device))
+            .map(|(device, identity)| (self.place_of(identity), *device, *identity))
             .collect();
-        Change { adds, removes, ..Change::default() }
+        if lacking.is_empty() {
+            return Vec::new();
+        }
+        lacking.sort_unstable();
+        let mut used = self.tree.used_packages(&self.view(), head);
+        used.extend(&self.useless);
+        lacking
+            .iter()
+            .filter_map(|(_, device, identity)| self.package_for(device, identity, &used))
+            .take(ADDITIONS_PER_COMMIT_MAX.min(LEAVES_MAX.saturating_sub(roster.len())))
+            .collect()
+    }
+
+    fn package_for(
+        &self,
+        device: &DeviceId,
+        identity: &IdentityId,
+        used: &BTreeSet<PackageRef>,
+    ) -> Option<Vec<u8>> {
+        let request = self.authority.request_of(identity);
+        let requested = request
+            .filter(|request| request.certificate.device == *device)
+            .map(|request| (self.authority.admitted_at(identity), request.key_package.as_slice()));
+        self.packages.newest(device, identity, requested, used)
+    }
+
+    /// Whom to remove and add again, and the package by which: who has pleaded longest.
+    fn plea_to_answer(&self, node: &Node, head: &StateId) -> Option<(DeviceId, Vec<u8>)> {
+        let mut open = self.pleas().open(head);
+        open.retain(|(device, plea)| {
+            *device != node.device() && !self.useless.contains(&plea.package)
+        });
+        open.sort_by_key(|(device, plea)| (plea.at, *device));
+        let roster = self.roster(head);
+        let mut open = open.into_iter().filter(|(device, _)| roster.contains_key(device));
+        open.find_map(|(device, plea)| {
+            let package = self.packages.of_plea(&device, &plea)?;
+            Some((device, package.to_vec()))
+        })
     }
 
     /// Commits `change` on the stand: built, judged and merged on a copy, kept with its log entry in
-    /// one batch.
-    fn commit(&mut self, node: &mut Node, change: &Change, cx: &mut Cx<'_>) {
+    /// one batch. Says whether it could be.
+    pub(super) fn commit(&mut self, node: &mut Node, change: &Change, cx: &mut Cx<'_>) -> bool {
         let Some(mut header) = self.next_header(node, self.control, PayloadType::Commit, cx) else {
-            return;
+            return false;
         };
         let Some(Merged { group, payload, body }) = self.build(node, change, &header, cx) else {
-            return;
+            return false;
         };
         header.payload = payload.encode();
         let child = payload.child;
-        if let Ok(envelope) = self.write(node, header, Some(body.encode().into()), cx) {
-            self.tree.mark_valid(envelope.id());
-            self.keep_state(node, child, group, cx);
-            node.settle(self.id);
+        let Ok(envelope) = self.write(node, header, Some(body.encode().into()), cx) else {
+            return false;
+        };
+        self.tree.mark_valid(envelope.id());
+        self.keep_state(node, child, group, cx);
+        node.settle(self.id);
+        true
+    }
+
+    /// Finds the key packages with which nothing can be built, so that they stop nobody else.
+    fn find_useless(&mut self, node: &mut Node, change: &Change, cx: &mut Cx<'_>) {
+        let Some(header) = self.next_header(node, self.control, PayloadType::Commit, cx) else {
+            return;
+        };
+        for package in &change.adds {
+            let Ok(facts) = mls::package_facts(package) else { continue };
+            let device = facts.certificate.device();
+            let removes = change.removes.iter().copied().filter(|removed| *removed == device);
+            let alone = Change {
+                adds: vec![package.clone()],
+                removes: removes.collect(),
+                ..Change::default()
+            };
+            if self.build(node, &alone, &header, cx).is_none() {
+                self.useless.insert(facts.reference);
+                node.settle(self.id);
+            }
         }
     }
 
@@ -141,7 +219,7 @@ impl Server {
     pub(super) fn clear_stand(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> bool {
         let Some(stand) = self.stand else { return false };
         if !self.stand_clear && self.head == Some(stand) {
-            let removes = self.difference(&stand).removes;
+            let removes = self.removals(&stand);
             self.commit(node, &Change { removes, ..Change::default() }, cx);
         }
         self.stand_clear
@@ -151,6 +229,9 @@ impl Server {
     /// has to.
     pub(super) fn look_at_stand(&mut self) {
         let roster = self.stand.map(|stand| self.roster(&stand)).unwrap_or_default();
-        self.stand_clear = roster.values().all(|identity| self.is_member(identity));
+        let is_current = |(device, identity): (&DeviceId, &IdentityId)| {
+            self.matrix.device(device) == Some(*identity)
+        };
+        self.stand_clear = roster.iter().all(is_current);
     }
 }

@@ -281,6 +281,27 @@ pub(super) fn unopened_key(server: u32, channel: u32, device: u32, tip: &Tip) ->
     key(b'w', &[&parts.concat(), &tip.number.to_be_bytes(), branch])
 }
 
+/// A head that is out of reach.
+#[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[cbor(map)]
+pub(super) struct LostRow {
+    #[n(0)]
+    pub head: StateId,
+    /// Since when it is the head.
+    #[n(1)]
+    pub changed: Timestamp,
+    /// Since when the head is out of reach, whichever it was.
+    #[n(2)]
+    pub since: Timestamp,
+    /// The head against which this device stood up for its own branch.
+    #[n(3)]
+    pub stood_up: Option<StateId>,
+}
+
+pub(super) fn lost_key(server: u32) -> Bytes {
+    key(b'l', &[&server.to_be_bytes()])
+}
+
 /// When everything that a peer showed of a server was held.
 pub(super) fn caught_up_key(server: u32) -> Bytes {
     key(b't', &[&server.to_be_bytes()])

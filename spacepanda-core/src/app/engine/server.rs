@@ -5,12 +5,14 @@ use std::{
 
 use super::{
     channel::Channel,
+    comeback::Comeback,
     enter::TreeAsk,
     handover::HandOver,
     join::Join,
     machine::{Cx, Node},
     packages::Packages,
     reads::Reads,
+    renew::Renewal,
     rows::{self, MLS, PackageRow, StateRow},
     share::Share,
     start_over::Roots,
@@ -22,7 +24,7 @@ use crate::{
         crdt::{Draft, Reason, Structure, structure},
         envelope::{Verified, Waiting},
         mls::{
-            CommitPayload, Group, ScopeKey,
+            CommitPayload, Group, PackageRef, ScopeKey,
             tree::{Choice, CommitTree},
         },
     },
@@ -80,6 +82,10 @@ pub(super) struct Server {
     pub own_packages: BTreeMap<u32, PackageRow>,
     /// Trees that were asked for, by state.
     pub trees: BTreeMap<StateId, TreeAsk>,
+    /// Key packages with which no commit could be built.
+    pub useless: BTreeSet<PackageRef>,
+    pub renewal: Renewal,
+    pub comeback: Comeback,
     pub shares: BTreeMap<PeerId, BTreeMap<ChannelId, Share>>,
     pub caught_up: BTreeMap<PeerId, BTreeSet<ChannelId>>,
     pub caught_up_at: Option<Timestamp>,
@@ -104,6 +110,8 @@ pub(super) enum ForkMoved {
 #[derive(Debug, Clone)]
 pub(super) struct CommitAt {
     pub tip: Tip,
+    /// When it was made, by its author's clock.
+    pub at: Timestamp,
     pub payload: CommitPayload,
 }
 
@@ -154,6 +162,9 @@ impl Server {
             packages: Packages::default(),
             own_packages: BTreeMap::new(),
             trees: BTreeMap::new(),
+            useless: BTreeSet::new(),
+            renewal: Renewal::default(),
+            comeback: Comeback::default(),
             shares: BTreeMap::new(),
             caught_up: BTreeMap::new(),
             caught_up_at: None,
@@ -251,8 +262,14 @@ impl Server {
         let join = self.join.as_ref().and_then(Join::deadline);
         let trees = self.trees.values().filter_map(|ask| ask.until);
         let handover = self.handover.deadline().filter(|_| self.loaded);
-        let due = reconcile.into_iter().chain(join).chain(trees).chain(handover);
-        due.chain(self.window_at).chain(self.start_over_at).min()
+        let others = [
+            self.window_at,
+            self.renewal.deadline(),
+            self.comeback.at,
+            self.start_over_at,
+            handover,
+        ];
+        reconcile.into_iter().chain(join).chain(trees).chain(others.into_iter().flatten()).min()
     }
 
     /// The members one has a proven link with, and oneself, by seniority: one's own place among them.

@@ -101,7 +101,8 @@ impl Server {
         if self.tree.children(&payload.parent).len() > 1 {
             self.fork_moved = ForkMoved::Now;
         }
-        self.commits.insert(envelope.id(), CommitAt { tip: envelope.tip(), payload });
+        let (tip, at) = (envelope.tip(), header.timestamp);
+        self.commits.insert(envelope.id(), CommitAt { tip, at, payload });
     }
 
     fn take_in_vote(&mut self, envelope: &Verified) {
@@ -167,8 +168,10 @@ impl Server {
         self.look_at_stand();
         self.chase(node);
         self.reconcile(node, cx);
-        self.start_over(node, cx);
+        self.renew_leaf(node, cx);
         self.publish_last_resort(node, cx);
+        self.come_back(node, cx);
+        self.start_over(node, cx);
         self.go_on_joining(node, cx);
         self.window(node, cx);
         self.ask_around(node, cx);
@@ -316,5 +319,10 @@ impl View for TreeView<'_> {
         dag.index(earlier)
             .zip(dag.index(envelope))
             .is_some_and(|(earlier, envelope)| dag.is_before(earlier, envelope))
+    }
+
+    fn pleaded(&self, commit: &EnvelopeId, addition: &Addition) -> bool {
+        let mut pleas = self.server.packages.all_pleas(&addition.device);
+        pleas.any(|plea| plea.package == addition.package && self.knows(commit, &plea.envelope))
     }
 }

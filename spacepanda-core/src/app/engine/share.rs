@@ -112,11 +112,15 @@ impl Server {
         channel: ChannelId,
         cx: &mut Cx<'_>,
     ) {
+        let first_of_all = self.caught_up.keys().all(|other| *other == peer);
         let caught_up = self.caught_up.entry(peer).or_default();
         caught_up.insert(channel);
         let shared = self.shares.get(&peer);
         if shared.is_some_and(|shared| shared.keys().all(|id| caught_up.contains(id))) {
             let first = self.caught_up_at.is_none();
+            if first_of_all {
+                self.note_absence(cx.now);
+            }
             self.caught_up_at = Some(cx.now);
             let key = super::rows::caught_up_key(self.number);
             cx.fx.batch.put(super::rows::VIEW, key, crate::base::cbor::encode(&cx.now));

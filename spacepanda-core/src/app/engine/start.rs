@@ -105,6 +105,7 @@ impl Machine {
             tracing::error!("the group's rows cannot be read; nothing can be sent in this server");
         }
         server.load_packages(cx.loaded);
+        server.load_lost(cx.loaded);
         server.caught_up_at = cx.loaded.row(&VIEW, &rows::caught_up_key(server.number));
         self.node.work.push_front(Work::LoadControl(id, Frontier::new()));
     }
@@ -181,6 +182,7 @@ impl Server {
         reads.prefixes.push((VIEW, rows::unopened_prefix(self.number)));
         reads.prefixes.push((VIEW, rows::packages_prefix(self.number)));
         reads.rows.push((VIEW, rows::caught_up_key(self.number)));
+        reads.rows.push((VIEW, rows::lost_key(self.number)));
         if let Some(kept) = self.stand.and_then(|stand| self.kept.get(&stand)) {
             reads.prefixes.push((MLS, rows::state_key(kept.number)));
         }

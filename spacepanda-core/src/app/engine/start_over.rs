@@ -7,7 +7,6 @@ use std::{
 
 use super::{
     machine::{Cx, Node},
-    packages::Plea,
     server::Server,
 };
 use crate::{
@@ -38,6 +37,11 @@ impl Roots {
     /// Notes when an envelope of the control channel was written, by its author's clock.
     pub(super) fn note(&mut self, envelope: &Verified) {
         self.stamps.insert(envelope.id(), envelope.header().timestamp);
+    }
+
+    /// When an envelope of the control channel was written, by its author's clock.
+    pub(super) fn written_at(&self, envelope: &EnvelopeId) -> Option<Timestamp> {
+        self.stamps.get(envelope).copied()
     }
 
     /// The standing with which a root counts by its own past.
@@ -157,7 +161,7 @@ impl Server {
         if head == stand || !self.is_member(&me) {
             return None;
         }
-        let mine = self.pleas_in_vain(node, &head);
+        let mine = self.pleas().in_vain(&node.device(), &head);
         let last = mine.get(VAIN_PLEAS - 1..)?.last()?.at;
         if may_start_over(&self.matrix, &me) {
             return Some(last);
@@ -167,14 +171,6 @@ impl Server {
         let turn = u32::try_from(self.turn(node)).unwrap_or(u32::MAX);
         self.is_given_up(&self.matrix, &everything)
             .then(|| last.saturating_add(ROOT_TURN.saturating_mul(turn)))
-    }
-
-    /// One's own pleas that count and that nothing on the path to `head` answers, oldest first.
-    fn pleas_in_vain(&self, node: &Node, head: &StateId) -> Vec<Plea> {
-        let device = node.device();
-        let mut pleas = self.pleas().of(&device);
-        pleas.retain(|plea| !self.answers(head, &device, plea));
-        pleas
     }
 
     fn write_root(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> Option<()> {

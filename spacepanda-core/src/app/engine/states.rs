@@ -8,7 +8,7 @@ use super::{
     server::{Kept, Server},
 };
 use crate::{
-    base::{EnvelopeId, PeerId, StateId},
+    base::{PeerId, StateId},
     state::{
         authority::authorize,
         crdt::Reason,
@@ -229,6 +229,9 @@ impl Server {
             node.queue(Work::EndState(self.id, state));
         }
         let hours = Duration::from_secs(u64::from(window.hours) * 3_600);
+        for number in self.outlived_packages(hours, cx.now) {
+            node.queue(Work::ForgetPackage(self.id, number));
+        }
         let until = |kept: tree::Kept| kept.left_at.map(|left| left.saturating_add(hours));
         self.window_at = kept.into_iter().filter_map(until).filter(|until| *until > cx.now).min();
     }

@@ -105,6 +105,13 @@ impl Authority {
         }
     }
 
+    /// The `order` of the newest admission by which somebody is a member; 0 for whoever the genesis made one.
+    pub fn admitted_at(&self, identity: &IdentityId) -> u64 {
+        let admissions = self.admits_of(identity);
+        let orders = admissions.iter().filter_map(|id| Some(self.op(id)?.order));
+        orders.max().unwrap_or(0)
+    }
+
     /// Whether just this request was granted by anything held, counting or not.
     pub fn is_granted(&self, request: &JoinRequest) -> bool {
         of(&self.log.admissions, &request.certificate.identity).any(|index| {

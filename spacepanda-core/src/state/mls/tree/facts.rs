@@ -80,4 +80,8 @@ pub trait View {
     /// Whether `earlier` is in the causal past of `envelope`. Asked only where several envelopes claim to
     /// have made one state.
     fn knows(&self, envelope: &EnvelopeId, earlier: &EnvelopeId) -> bool;
+
+    /// Whether the added device asked, in the commit's past, to be added again by just that package.
+    /// Asked only of a commit that removes and adds one device.
+    fn pleaded(&self, commit: &EnvelopeId, addition: &Addition) -> bool;
 }

@@ -131,6 +131,7 @@ pub(super) struct Known {
     pub(super) out: BTreeSet<IdentityId>,
     pub(super) bodiless: BTreeSet<EnvelopeId>,
     pub(super) standings: BTreeMap<EnvelopeId, Option<u64>>,
+    pub(super) pleas: BTreeSet<(EnvelopeId, DeviceId, [u8; 32])>,
     pub(super) pasts: BTreeMap<EnvelopeId, BTreeSet<EnvelopeId>>,
 }
 
@@ -164,5 +165,9 @@ impl View for Known {
 
     fn knows(&self, envelope: &EnvelopeId, earlier: &EnvelopeId) -> bool {
         self.pasts.get(envelope).is_some_and(|past| past.contains(earlier))
+    }
+
+    fn pleaded(&self, commit: &EnvelopeId, addition: &Addition) -> bool {
+        self.pleas.contains(&(*commit, addition.device, addition.package))
     }
 }

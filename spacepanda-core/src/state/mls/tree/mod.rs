@@ -122,7 +122,8 @@ impl CommitTree {
         self.verdicts.insert(commit, Verdict::Invalid);
     }
 
-    /// Whether a commit is void whatever its body holds: it removes and adds the same device; or its log,
+    /// Whether a commit is void whatever its body holds: it removes and adds the same device, which did
+    /// not plead in its past to be added again by that package; or its log,
     /// followed back from it, already holds a commit of that device on the same parent (on two branches of
     /// a forked log neither is before the other); or its past already holds a claim to the state that it
     /// says it makes. `false` if the commit is not known.

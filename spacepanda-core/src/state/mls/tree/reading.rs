@@ -29,9 +29,15 @@ impl<'a> Reading<'a> {
 
     pub(super) fn void(&self, place: usize) -> bool {
         let commit = self.tree.commit(place);
-        commit.adds.iter().any(|add| commit.removes.contains(&add.device))
+        self.captures(commit)
             || self.tree.repeats(commit)
             || !self.may_be_true(&commit.child, &commit.envelope)
+    }
+
+    /// Whether it removes and adds one device that did not plead for it, or that is its author's own.
+    fn captures(&self, commit: &Commit) -> bool {
+        let mut again = commit.adds.iter().filter(|add| commit.removes.contains(&add.device));
+        again.any(|add| add.device == commit.device || !self.view.pleaded(&commit.envelope, add))
     }
 
     /// Whether it is known here that the commit cannot be on the path.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     base::{EnvelopeId, IdentityId},
-    state::mls::tree::{Commit, CommitTree, Root, View, Vote},
+    state::mls::tree::{Addition, Commit, CommitTree, Root, View, Vote},
 };
 
 /// What one envelope says.
@@ -115,5 +115,9 @@ impl View for Eyes<'_> {
     fn knows(&self, envelope: &EnvelopeId, earlier: &EnvelopeId) -> bool {
         let places = &self.facts.places;
         self.facts.all[places[envelope]].past.contains(&places[earlier])
+    }
+
+    fn pleaded(&self, _: &EnvelopeId, _: &Addition) -> bool {
+        false
     }
 }

@@ -99,6 +99,21 @@ fn a_commit_that_removes_and_adds_one_device_is_void() {
 }
 
 #[test]
+fn a_plea_in_its_past_lets_a_commit_remove_and_add_the_pleader_by_just_that_package() {
+    let again = |by, name| commit(by, "base", name).removing(&["cat"]).adding(&["cat"]);
+    let tree = group(&FIVE).with([again("bob", "answered"), again("cat", "by herself")]);
+    let plea = |commit: &str, package| (envelope(commit), device("cat"), package);
+    let asked = bytes("package cat");
+    let pleas = [plea("answered", asked), plea("by herself", asked)].into();
+    let known = Known { pleas, ..seniors() };
+    assert!(!tree.is_void(&known, &envelope("answered")));
+    assert!(tree.is_void(&known, &envelope("by herself")));
+    assert_eq!(tree.head(&known), state("answered"));
+    let other = Known { pleas: [plea("answered", bytes("another"))].into(), ..seniors() };
+    assert!(tree.is_void(&other, &envelope("answered")));
+}
+
+#[test]
 fn other_devices_of_one_person_may_commit_on_the_same_parent() {
     let second = Commit { device: device("bob's phone"), ..commit("bob", "base", "b").after("a") };
     let tree = group(&FIVE).with([commit("bob", "base", "a"), second]);

@@ -1,7 +1,7 @@
 use super::seniors;
 use crate::{
     base::{EnvelopeId, IdentityId},
-    state::mls::tree::{Root, View, fixture::*},
+    state::mls::tree::{Addition, Root, View, fixture::*},
 };
 
 #[test]
@@ -84,5 +84,9 @@ impl View for Counting<'_> {
 
     fn knows(&self, envelope: &EnvelopeId, earlier: &EnvelopeId) -> bool {
         self.known.knows(envelope, earlier)
+    }
+
+    fn pleaded(&self, commit: &EnvelopeId, addition: &Addition) -> bool {
+        self.known.pleaded(commit, addition)
     }
 }
