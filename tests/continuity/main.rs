@@ -12,6 +12,7 @@ use crate::world::within;
 mod joining;
 mod keys;
 mod removal;
+mod renewing;
 mod restarting;
 mod window;
 

@@ -60,7 +60,7 @@ fn forge(header: &Header, keys: &KeyPair) -> Vec<u8> {
     e.into_writer()
 }
 
-async fn deliver(scene: &Scene, channel: ChannelId, envelopes: &[Vec<u8>]) {
+pub(crate) async fn deliver(scene: &Scene, channel: ChannelId, envelopes: &[Vec<u8>]) {
     let mut puppet = scene.puppet().await;
     for (turn, envelope) in envelopes.iter().enumerate() {
         let frame =

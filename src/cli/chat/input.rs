@@ -8,7 +8,7 @@ const HISTORY_LEN: usize = 50;
 const HISTORY_LEN_MAX: usize = 1_000;
 
 /// What each command is for.
-pub(super) const HELP: [(&str, &str); 15] = [
+pub(super) const HELP: [(&str, &str); 16] = [
     ("/server create NAME", "make a server, and write in its first channel"),
     ("/servers", "list the servers you are in, or are joining"),
     ("/channel create NAME", "make a channel in the current server"),
@@ -21,6 +21,7 @@ pub(super) const HELP: [(&str, &str); 15] = [
     ("/remove NAME-OR-ID", "remove a member, and name the invites that are still open"),
     ("/revoke INVITE", "revoke an invite that /remove has named"),
     ("/leave", "leave the current server"),
+    ("/device renew", "become a new device of yours, where this one must not write any more"),
     ("/status", "show how your node and the current server are"),
     ("/help", "list the commands"),
     ("/quit", "close the node"),
@@ -42,6 +43,7 @@ pub(super) enum Command {
     Remove(String),
     Revoke([u8; 32]),
     Leave,
+    RenewDevice,
     Status,
     Help,
     Quit,
@@ -94,6 +96,8 @@ fn parse_command(text: &str) -> Result<Command, AppError> {
         "remove" => with(Command::Remove),
         "revoke" => invite(rest).map(Command::Revoke),
         "leave" => alone(Command::Leave),
+        "device" if rest == "renew" => Ok(Command::RenewDevice),
+        "device" => Err(usage(word)),
         "status" => alone(Command::Status),
         "help" => alone(Command::Help),
         "quit" => alone(Command::Quit),
@@ -180,7 +184,16 @@ mod tests {
             ("input.empty", "input.empty", "input.unknown")
         );
         assert_eq!(code("/dance"), "input.unknown");
-        for line in ["/server", "/server create", "/channel make x", "/use", "/join", "/quit now"] {
+        for line in [
+            "/device",
+            "/device new",
+            "/server",
+            "/server create",
+            "/channel make x",
+            "/use",
+            "/join",
+            "/quit now",
+        ] {
             assert_eq!(code(line), "input.usage", "{line}");
         }
         for line in ["/history 0", "/history 1001", "/history -1", "/history x", "/revoke ab"] {

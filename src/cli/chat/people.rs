@@ -63,6 +63,9 @@ impl People {
             Outcome::Left { server } => {
                 vec![self.good(&format!("You have left the server {}.", short(server.0)))]
             }
+            Outcome::Device { device } => {
+                vec![self.good(&format!("This is your device {} now.", short(device.0)))]
+            }
             Outcome::Status(status) => self.status(status),
             Outcome::Servers { servers } => servers.iter().flat_map(|of| self.server(of)).collect(),
             Outcome::Channels { channels } => channels
@@ -104,6 +107,9 @@ impl People {
             Told::Joined { server, .. } => format!("You are in the server {}", short(server.0)),
             Told::JoinFailed { message, .. } => {
                 return vec![format!("{} {}", self.toned("✗", Tone::Bad), plain(message))];
+            }
+            Told::DeviceRenewed { device } => {
+                format!("This is your device {} now", short(device.0))
             }
             Told::CaughtUp { .. } => return Vec::new(),
             Told::Missed { count } => format!("{count} events were missed; look at `/history`"),

@@ -91,6 +91,9 @@ pub(super) enum Told {
         message: String,
         server: Id<ServerId>,
     },
+    DeviceRenewed {
+        device: Id<DeviceId>,
+    },
     CaughtUp {
         server: Id<ServerId>,
         device: Id<DeviceId>,
@@ -166,6 +169,7 @@ impl Told {
             Event::JoinFailed { server, code, message } => {
                 Self::JoinFailed { code, message, server: Id(server) }
             }
+            Event::DeviceRenewed { device } => Self::DeviceRenewed { device: Id(device) },
             Event::CaughtUp { server, device } => {
                 Self::CaughtUp { server: Id(server), device: Id(device) }
             }

@@ -26,6 +26,7 @@ mod progress;
 mod query;
 mod reads;
 mod reconcile;
+mod renew;
 mod rows;
 mod server;
 mod settle;

@@ -136,9 +136,9 @@ impl Packages {
 
 /// The facts of a package that may be added for this device, to be used as said.
 fn checked(package: &[u8], device: &DeviceId, package_use: PackageUse) -> Option<PackageFacts> {
-    mls::package_facts(package).ok().filter(|facts| {
-        facts.certificate.device() == *device && facts.package_use == package_use
-    })
+    mls::package_facts(package)
+        .ok()
+        .filter(|facts| facts.certificate.device() == *device && facts.package_use == package_use)
 }
 
 /// The pleas of those who cannot reach the head, as the log has them.
@@ -254,7 +254,8 @@ impl Server {
 
     /// Retires the packages for one use that are older than this one, by which a state was entered.
     pub(super) fn retire_before(&mut self, number: u32, cx: &mut Cx<'_>) {
-        let older: Vec<_> = self.own_packages.range(..number).map(|(_, row)| row.reference).collect();
+        let older: Vec<_> =
+            self.own_packages.range(..number).map(|(_, row)| row.reference).collect();
         self.retire_packages(|row| !row.last_resort && older.contains(&row.reference), cx);
     }
 
@@ -288,9 +289,10 @@ impl Server {
     /// was entered, and no other state that is kept.
     pub(super) fn packages_of(&self, state: &StateId) -> Vec<u32> {
         let used = |number: &u32, row: &PackageRow| {
-            let mut opened = self.commits.values().filter(|at| {
-                at.payload.adds.iter().any(|added| added.package == row.reference)
-            });
+            let mut opened = self
+                .commits
+                .values()
+                .filter(|at| at.payload.adds.iter().any(|added| added.package == row.reference));
             let only_this = |other: &StateId| other == state || !self.kept.contains_key(other);
             let here = self.commits.values().any(|at| {
                 at.payload.child == *state

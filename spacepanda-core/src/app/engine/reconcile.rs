@@ -6,13 +6,13 @@ use super::{
 };
 use crate::{
     base::{
-        DeviceId, StateId, Timestamp,
+        DeviceId, IdentityId, StateId, Timestamp,
         limits::{ADDITIONS_PER_COMMIT_MAX, LEAVES_MAX},
     },
     state::{
         authority::authorize,
         envelope::{Header, Origin, PayloadType},
-        mls::{self, Change, Merged, Parents},
+        mls::{Change, Merged, Parents},
     },
 };
 
@@ -81,21 +81,29 @@ impl Server {
         let roster = self.roster(head);
         let removes: Vec<DeviceId> = roster
             .iter()
-            .filter(|(_, identity)| !self.is_member(identity))
+            .filter(|(device, identity)| self.matrix.device(device) != Some(**identity))
             .map(|(device, _)| *device)
             .take(REMOVALS_PER_COMMIT_MAX)
             .collect();
         let used = self.tree.used_packages(&self.view(), head);
-        let adds = self
+        let mut lacking: Vec<_> = self
             .matrix
-            .by_seniority()
+            .devices()
             .iter()
-            .filter_map(|identity| self.authority.request_of(identity))
-            .filter(|request| !roster.contains_key(&request.certificate.device))
-            .map(|request| request.key_package.clone())
-            .filter(|package| {
-                mls::package_facts(package).is_ok_and(|facts| !used.contains(&facts.reference))
-            })
+            .filter(|(device, _)| !roster.contains_key(*device))
+            .map(|(device, identity)| (self.place_of(identity), *device, *identity))
+            .collect();
+        lacking.sort_unstable();
+        let package = |(_, device, identity): &(u64, DeviceId, IdentityId)| {
+            let request = self.authority.request_of(identity);
+            let requested = request
+                .filter(|request| request.certificate.device == *device)
+                .map(|request| (0, request.key_package.as_slice()));
+            self.packages.newest(device, identity, requested, &used)
+        };
+        let adds = lacking
+            .iter()
+            .filter_map(package)
             .take(ADDITIONS_PER_COMMIT_MAX.min(LEAVES_MAX.saturating_sub(roster.len())))
             .collect();
         Change { adds, removes }
@@ -148,6 +156,7 @@ impl Server {
     /// has to.
     pub(super) fn look_at_stand(&mut self) {
         let roster = self.stand.map(|stand| self.roster(&stand)).unwrap_or_default();
-        self.stand_clear = roster.values().all(|identity| self.is_member(identity));
+        self.stand_clear =
+            roster.iter().all(|(device, who)| self.matrix.device(device) == Some(*who));
     }
 }
