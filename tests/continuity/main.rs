@@ -13,6 +13,7 @@ mod coming_back;
 mod joining;
 mod keys;
 mod removal;
+mod renewing;
 mod restarting;
 mod window;
 

@@ -60,7 +60,7 @@ fn forge(header: &Header, keys: &KeyPair) -> Vec<u8> {
     e.into_writer()
 }
 
-async fn deliver(scene: &Scene, channel: ChannelId, envelopes: &[Vec<u8>]) {
+pub(crate) async fn deliver(scene: &Scene, channel: ChannelId, envelopes: &[Vec<u8>]) {
     let mut puppet = scene.puppet().await;
     for (turn, envelope) in envelopes.iter().enumerate() {
         let frame =
@@ -104,7 +104,7 @@ async fn an_envelope_is_kept_as_its_author_signed_it_or_not_at_all() {
         forge(&with(&|h| h.sequence = 0), keys),
         forge(&with(&|h| h.previous = Some(EnvelopeId::new([4; 32]))), keys),
         forge(&with(&|h| (h.sequence, h.previous) = (2, Some(EnvelopeId::new([4; 32])))), keys),
-        forge(&with(&|h| h.parents.clear()), keys),
+        forge(&with(&|h| (h.parents, h.previous) = (Vec::new(), None)), keys),
         forge(&with(&|h| h.parents = h.parents.repeat(2)), keys),
         forge(&with(&|h| h.parents = h.parents.repeat(100)), keys),
         forge(&with(&|h| h.control = Some(h.parents.clone())), keys),

@@ -6,6 +6,7 @@
 mod world;
 
 mod bytes;
+mod devices;
 mod envelopes;
 mod frames;
 mod links;

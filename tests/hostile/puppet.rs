@@ -200,10 +200,12 @@ fn now() -> spacepanda::Timestamp {
     spacepanda::Timestamp::from_micros(1_700_000_000_000_000)
 }
 
-/// What a node's store says of its device.
+/// What a node's store says of its identity and device.
 #[derive(Decode)]
 #[cbor(map)]
 struct Account {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    identity: [u8; 32],
     #[cbor(n(1), with = "minicbor::bytes")]
     device: [u8; 32],
     #[cbor(n(2), with = "minicbor::bytes")]
@@ -212,11 +214,20 @@ struct Account {
 
 /// Takes over the device whose node was closed.
 pub(crate) async fn take_over(place: &Place) -> Me {
-    let store = place.store().await;
-    let row = store.load(&spacepanda::store::Namespace::new("node"), b"account").await.unwrap();
-    let account: Account = minicbor::decode(&row.unwrap()).unwrap();
+    let account = account(place).await;
     Me {
         certificate: VerifiedCertificate::decode(&account.certificate).unwrap(),
         device: KeyPair::from_secret(Secret::new(account.device)),
     }
+}
+
+/// The key of the identity whose node was closed.
+pub(crate) async fn identity_key(place: &Place) -> KeyPair {
+    KeyPair::from_secret(Secret::new(account(place).await.identity))
+}
+
+async fn account(place: &Place) -> Account {
+    let store = place.store().await;
+    let row = store.load(&spacepanda::store::Namespace::new("node"), b"account").await.unwrap();
+    minicbor::decode(&row.unwrap()).unwrap()
 }

@@ -6,10 +6,10 @@ use spacepanda::{
     store::{CrdtStore, LogStore},
     transport::memory::MemoryNetwork,
 };
-use spacepanda_core::state::{authority::control_channel, link::Me};
+use spacepanda_core::state::{authority::control_channel, identity::KeyPair, link::Me};
 
 use crate::{
-    puppet::{Puppet, take_over},
+    puppet::{Puppet, identity_key, take_over},
     world::{Person, Place, converged, delivered, found, join, messages, reads, roster},
 };
 
@@ -88,6 +88,11 @@ impl Scene {
         self.bob.send_message(at.0, at.1, "so am I").await.unwrap();
         reads(&self.alice, at.0, at.1, "so am I").await;
         converged(&[&self.alice, &self.bob], at.0).await;
+    }
+
+    /// The key of Mallory's identity.
+    pub(crate) async fn mallorys_identity(&self) -> KeyPair {
+        identity_key(&self.mallorys.place).await
     }
 
     pub(crate) fn control(&self) -> ChannelId {

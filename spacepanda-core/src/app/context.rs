@@ -1,6 +1,8 @@
-//! What a node is as a whole: one identity, one device, one store.
+//! What a node is as a whole: one identity, one device at a time, one store.
 
 use std::{fmt, sync::Arc};
+
+use tokio::sync::watch;
 
 use crate::{
     base::{DeviceId, IdentityId},
@@ -13,16 +15,18 @@ use crate::{
 #[derive(Clone)]
 pub struct IdentityContext {
     identity: IdentityId,
-    device: DeviceId,
+    first_device: DeviceId,
+    device: watch::Receiver<Option<DeviceId>>,
     storage: Arc<dyn ProviderStorageBackend>,
 }
 
 impl IdentityContext {
     pub(super) fn new(
-        (identity, device): (IdentityId, DeviceId),
+        identity: IdentityId,
+        (first_device, device): (DeviceId, watch::Receiver<Option<DeviceId>>),
         storage: Arc<dyn ProviderStorageBackend>,
     ) -> Self {
-        Self { identity, device, storage }
+        Self { identity, first_device, device, storage }
     }
 
     /// Whose node it is.
@@ -30,9 +34,9 @@ impl IdentityContext {
         self.identity
     }
 
-    /// Which device it is.
+    /// Which device it is now.
     pub fn device(&self) -> DeviceId {
-        self.device
+        self.device.borrow().unwrap_or(self.first_device)
     }
 
     /// What the store promises: without durability, what the node holds ends with the process.

@@ -8,7 +8,7 @@ const HISTORY_LEN: usize = 50;
 const HISTORY_LEN_MAX: usize = 1_000;
 
 /// What each command is for.
-pub(super) const HELP: [(&str, &str); 15] = [
+pub(super) const HELP: [(&str, &str); 16] = [
     (
         "/server create [--window HOURS] NAME",
         "make a server, and write in its first channel; who steals a disk can open what was written \
@@ -25,6 +25,7 @@ pub(super) const HELP: [(&str, &str); 15] = [
     ("/remove NAME-OR-ID", "remove a member, and name the invites that are still open"),
     ("/revoke INVITE", "revoke an invite that /remove has named"),
     ("/leave", "leave the current server"),
+    ("/device renew", "become a new device of yours, where this one must not write any more"),
     ("/status", "show how your node and the current server are"),
     ("/help", "list the commands"),
     ("/quit", "close the node"),
@@ -46,6 +47,7 @@ pub(super) enum Command {
     Remove(String),
     Revoke([u8; 32]),
     Leave,
+    RenewDevice,
     Status,
     Help,
     Quit,
@@ -98,6 +100,8 @@ fn parse_command(text: &str) -> Result<Command, AppError> {
         "remove" => with(Command::Remove),
         "revoke" => invite(rest).map(Command::Revoke),
         "leave" => alone(Command::Leave),
+        "device" if rest == "renew" => Ok(Command::RenewDevice),
+        "device" => Err(usage(word)),
         "status" => alone(Command::Status),
         "help" => alone(Command::Help),
         "quit" => alone(Command::Quit),
@@ -208,7 +212,16 @@ mod tests {
         for line in ["/server create --window 7", "/server create --window x y"] {
             assert_eq!(code(line), "input.usage", "{line}");
         }
-        for line in ["/server", "/server create", "/channel make x", "/use", "/join", "/quit now"] {
+        for line in [
+            "/device",
+            "/device new",
+            "/server",
+            "/server create",
+            "/channel make x",
+            "/use",
+            "/join",
+            "/quit now",
+        ] {
             assert_eq!(code(line), "input.usage", "{line}");
         }
         for line in ["/history 0", "/history 1001", "/history -1", "/history x", "/revoke ab"] {

@@ -63,6 +63,9 @@ impl People {
             Outcome::Left { server } => {
                 vec![self.good(&format!("You have left the server {}.", short(server.0)))]
             }
+            Outcome::Device { device } => {
+                vec![self.good(&format!("This is your device {} now.", short(device.0)))]
+            }
             Outcome::Status(status) => self.status(status),
             Outcome::Servers { servers } => servers.iter().flat_map(|of| self.server(of)).collect(),
             Outcome::Channels { channels } => channels
@@ -107,6 +110,9 @@ impl People {
             }
             Told::Healing { waiting: Some(waiting), .. } => format!("healing: {waiting}"),
             Told::Healing { waiting: None, .. } => "The group is whole again here".to_owned(),
+            Told::DeviceRenewed { device } => {
+                format!("This is your device {} now", short(device.0))
+            }
             Told::CaughtUp { .. } => return Vec::new(),
             Told::Missed { count } => format!("{count} events were missed; look at `/history`"),
             Told::Notice { message, .. } | Told::Failed { message, .. } => message.clone(),

@@ -30,6 +30,7 @@ pub(super) enum Outcome {
     Members { members: Vec<MemberLine> },
     Removed { identity: Id<IdentityId>, open_invites: Vec<Id<IdentityId>> },
     Left { server: Id<ServerId> },
+    Device { device: Id<DeviceId> },
     Status(Box<StatusLine>),
     Servers { servers: Vec<ServerLine> },
     Channels { channels: Vec<ChannelLine> },

@@ -79,6 +79,9 @@ impl Session {
                 Ok(Outcome::Done {})
             }
             Command::Leave => self.leave().await,
+            Command::RenewDevice => {
+                Ok(Outcome::Device { device: Id(self.node.renew_device().await?) })
+            }
             Command::Status => self.status().await,
             Command::Help => Ok(help()),
             Command::Quit => Ok(Outcome::Done {}),

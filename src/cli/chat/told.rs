@@ -95,6 +95,9 @@ pub(super) enum Told {
         server: Id<ServerId>,
         waiting: Option<String>,
     },
+    DeviceRenewed {
+        device: Id<DeviceId>,
+    },
     CaughtUp {
         server: Id<ServerId>,
         device: Id<DeviceId>,
@@ -171,6 +174,7 @@ impl Told {
                 Self::JoinFailed { code, message, server: Id(server) }
             }
             Event::Healing { server, waiting } => Self::Healing { server: Id(server), waiting },
+            Event::DeviceRenewed { device } => Self::DeviceRenewed { device: Id(device) },
             Event::CaughtUp { server, device } => {
                 Self::CaughtUp { server: Id(server), device: Id(device) }
             }

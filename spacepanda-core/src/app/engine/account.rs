@@ -9,13 +9,14 @@ use super::{
 use crate::{
     base::{ChannelId, DeviceId, IdentityId, Name, Secret, ServerId, Timestamp, cbor},
     state::{
+        authority::Operation,
         identity::{DeviceCertificate, KeyPair, VerifiedCertificate},
         link,
     },
     store::Batch,
 };
 
-/// Whose node this is: one identity and one device, for life.
+/// Whose node this is: one identity for life, and one device at a time.
 #[derive(Debug)]
 pub(super) struct Account {
     pub device_key: KeyPair,
@@ -32,6 +33,18 @@ impl Account {
         let device = DeviceId::new(*device_key.public());
         let certificate = DeviceCertificate::issue(&identity_key, device, now);
         Self { device_key, certificate, name, identity_key }
+    }
+
+    /// Another device of the same identity, in the place of this one.
+    pub(super) fn renew(&mut self, now: Timestamp, chance: &mut Chance) {
+        self.device_key = KeyPair::from_secret(chance.secret());
+        let device = DeviceId::new(*self.device_key.public());
+        self.certificate = DeviceCertificate::issue(&self.identity_key, device, now);
+    }
+
+    /// The operation that revokes a device of this identity in a server.
+    pub(super) fn revocation(&self, server: &ServerId, device: DeviceId) -> Operation {
+        Operation::revoke_device(&self.identity_key, server, device)
     }
 
     /// Takes the account from its row; `None` if the row is damaged.

@@ -78,8 +78,8 @@ impl Server {
         state: StateId,
         cx: &mut Cx<'_>,
     ) {
-        let reader =
-            self.authority.certified(&peer).is_some_and(|identity| self.is_member(&identity));
+        let reader = !self.authority.is_revoked(&peer)
+            && self.authority.certified(&peer).is_some_and(|identity| self.is_member(&identity));
         let held = reader && self.bring_group(&state, cx.loaded);
         let group = self.groups.get(&state).filter(|_| held);
         let tree = group.and_then(|group| group.tree().ok());

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     reads::{Loaded, Reads},
-    rows::{self, ControlRow, Head, HeadsRow, Progress, VIEW},
+    rows::{self, ControlRow, Head, HeadsRow, Progress, UndeliveredRow, VIEW},
 };
 use crate::{
     base::{
@@ -29,8 +29,8 @@ pub(super) struct Channel {
     recent_order: VecDeque<EnvelopeId>,
     /// Per log, from which number on its author named what in the control channel.
     control: BTreeMap<DeviceId, BTreeMap<u64, Vec<EnvelopeId>>>,
-    pub progress: Progress,
-    pub undelivered: BTreeMap<u64, MessageId>,
+    pub progress: BTreeMap<DeviceId, Progress>,
+    pub undelivered: BTreeMap<(DeviceId, u64), MessageId>,
 }
 
 impl Channel {
@@ -46,7 +46,7 @@ impl Channel {
             recent: BTreeMap::new(),
             recent_order: VecDeque::new(),
             control: BTreeMap::new(),
-            progress: Progress::default(),
+            progress: BTreeMap::new(),
             undelivered: BTreeMap::new(),
         }
     }
@@ -75,15 +75,18 @@ impl Channel {
             }
             (channel.greatest, channel.own) = (row.greatest, row.own);
         }
-        channel.progress = loaded.row(&VIEW, &rows::progress_key(number)).unwrap_or_default();
+        let progress: Option<Vec<Progress>> = loaded.row(&VIEW, &rows::progress_key(number));
+        let by_device = |progress: Progress| (progress.device, progress);
+        channel.progress = progress.into_iter().flatten().map(by_device).collect();
         for (_, value) in loaded.prefix(&VIEW, &rows::control_prefix(number)) {
             if let Ok(ControlRow { device, number, control }) = cbor::decode(value) {
                 channel.control.entry(device).or_default().insert(number, control);
             }
         }
-        for (key, value) in loaded.prefix(&VIEW, &rows::undelivered_prefix(number)) {
-            let place = rows::read_undelivered(key).zip(MessageId::from_slice(value));
-            channel.undelivered.extend(place);
+        for (_, value) in loaded.prefix(&VIEW, &rows::undelivered_prefix(number)) {
+            if let Ok(UndeliveredRow { device, number, message }) = cbor::decode(value) {
+                channel.undelivered.insert((device, number), message);
+            }
         }
         channel
     }

@@ -74,6 +74,7 @@ impl Machine {
             Command::Channels { server } => {
                 self.at(server).map(|(server, _)| Reply::Channels(server.channel_list()))
             }
+            Command::RenewDevice => Ok(Reply::Device(self.renew_device(cx))),
             Command::Servers => Ok(Reply::Servers(self.server_list())),
             Command::Status { server } => self.status(server),
         };

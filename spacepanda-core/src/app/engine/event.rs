@@ -144,6 +144,11 @@ impl JoinStep {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// This node is another device of its identity now.
+    DeviceRenewed {
+        /// Which.
+        device: DeviceId,
+    },
     /// A message of somebody else can be read.
     Message {
         /// In which server.

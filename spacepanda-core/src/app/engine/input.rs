@@ -130,6 +130,8 @@ pub enum Command {
         /// Of which server.
         server: ServerId,
     },
+    /// Becomes another device of the same identity.
+    RenewDevice,
     /// Lists servers.
     Servers,
     /// Lists the channels of a server.
@@ -174,6 +176,8 @@ pub enum Reply {
     },
     /// It is done.
     Done,
+    /// Which device this node is now.
+    Device(DeviceId),
     /// Members, by seniority.
     Members(Vec<Member>),
     /// Servers.

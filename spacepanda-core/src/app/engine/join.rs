@@ -63,8 +63,13 @@ impl Join {
     }
 
     /// Whether it goes on: neither complete nor told to have failed.
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         !self.row.complete && !self.failed
+    }
+
+    /// The link, as it was given.
+    pub(super) fn link_text(&self) -> String {
+        self.row.link.clone()
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
@@ -83,7 +88,7 @@ impl Machine {
         cx.reply(call, begun);
     }
 
-    fn begin_join(&mut self, text: &str, cx: &mut Cx<'_>) -> Result<Reply, AppError> {
+    pub(super) fn begin_join(&mut self, text: &str, cx: &mut Cx<'_>) -> Result<Reply, AppError> {
         let link = JoinLink::decode(text)?;
         let id = link.server;
         let me = self.node.me().identity();

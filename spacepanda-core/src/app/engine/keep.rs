@@ -60,6 +60,7 @@ impl Server {
             Verdict::Keep => {
                 self.append(node, &envelope, cx);
                 if envelope.header().payload_type == PayloadType::Message {
+                    self.drop_draft_of(node, &envelope, cx);
                     self.note_unopened(node, &envelope, cx);
                     let (server, channel) = (self.id, envelope.header().channel);
                     node.queue(Work::Open { server, channel, tip: envelope.tip() });

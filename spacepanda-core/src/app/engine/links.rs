@@ -78,6 +78,11 @@ impl Links {
         self.peers.values().any(|peer| peer.identity == *identity)
     }
 
+    /// Whose device a peer has proven to be.
+    pub(super) fn identity_of(&self, peer: &PeerId) -> Option<IdentityId> {
+        self.peers.get(peer).map(|peer| peer.identity)
+    }
+
     /// Whether a link was made for a join of `server`.
     pub(super) fn is_for_join(&self, peer: &PeerId, server: &ServerId) -> bool {
         self.peers.get(peer).is_some_and(|peer| peer.joins == Some(*server))
@@ -200,7 +205,11 @@ impl Machine {
         let account = self.node.account.as_ref().expect("the first step makes the account");
         let me = account.device();
         let Some(open) = self.node.links.open.get_mut(&link) else { return false };
-        let known = |server: &Server| server.authority.certified(&peer) == Some(identity);
+        let known = |server: &Server| match server.authority.certified(&peer) {
+            Some(certified) => certified == identity,
+            // A device that has yet to introduce itself.
+            None => server.is_member(&identity),
+        };
         let shares = self.servers.values().any(known);
         let invited = |server: &&Server| {
             // Whoever comes by one that is used up or revoked is told so.
@@ -344,6 +353,15 @@ impl Node {
 
     pub(super) fn send_sync(&mut self, peer: PeerId, payload: &Bytes, cx: &mut Cx<'_>) {
         self.send(peer, Kind::Sync, payload, cx);
+    }
+
+    /// Ends every link: whoever is at the other end knows this node by a device that it was.
+    pub(super) fn close_links(&mut self, cx: &mut Cx<'_>) {
+        let open: Vec<_> = self.links.open.keys().copied().collect();
+        for link in open {
+            cx.fx.acts.push(Act::Close(link));
+            self.queue(Work::Input(Input::Disconnected { link }));
+        }
     }
 
     /// Ends the link with a peer that broke the protocol.

@@ -23,6 +23,7 @@ mod join;
 mod keep;
 mod links;
 mod machine;
+mod new_device;
 mod packages;
 mod progress;
 mod query;

@@ -194,7 +194,7 @@ impl Server {
             },
             at: entry.at.min(cx.now),
             state: if entry.own {
-                self.state_of(&channel, row.place.number)
+                self.state_of(&channel, &entry.device, row.place.number)
             } else {
                 MessageState::Delivered
             },

@@ -5,7 +5,9 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::{
-    base::{ChannelId, DeviceId, EnvelopeId, Name, ServerId, StateId, Timestamp, Tip, cbor},
+    base::{
+        ChannelId, DeviceId, EnvelopeId, MessageId, Name, ServerId, StateId, Timestamp, Tip, cbor,
+    },
     state::crdt::Reason,
     store::{Batch, Namespace},
 };
@@ -98,6 +100,10 @@ pub(super) struct StateRow {
     /// Whether the stand is here.
     #[n(4)]
     pub stand: bool,
+    /// Whether its leaf is of a device that this node no longer is: it opens what others wrote in it,
+    /// and nothing is encrypted or committed in it.
+    #[n(5)]
+    pub outlived: bool,
 }
 
 pub(super) fn state_key(number: u64) -> Bytes {
@@ -194,31 +200,41 @@ pub(super) fn control_key(channel: u32, device: u32, number: u64) -> Bytes {
     key(b'c', &[&channel.to_be_bytes(), &device.to_be_bytes(), &number.to_be_bytes()])
 }
 
-/// How far one's own log of a channel has come.
-#[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How far one's own logs of a channel have come: of each device that this node was, one.
+#[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq)]
 #[cbor(array)]
 pub(super) struct Progress {
     #[n(0)]
-    pub sent: u64,
+    pub device: DeviceId,
     #[n(1)]
+    pub sent: u64,
+    #[n(2)]
     pub delivered: u64,
+}
+
+/// One of one's own messages that is not delivered yet.
+#[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq)]
+#[cbor(array)]
+pub(super) struct UndeliveredRow {
+    #[n(0)]
+    pub device: DeviceId,
+    #[n(1)]
+    pub number: u64,
+    #[n(2)]
+    pub message: MessageId,
 }
 
 pub(super) fn progress_key(channel: u32) -> Bytes {
     key(b'p', &[&channel.to_be_bytes()])
 }
 
-/// One's own messages that are not delivered yet, by their place in one's log.
+/// One's own messages that are not delivered yet, by their place in one's logs.
 pub(super) fn undelivered_prefix(channel: u32) -> Bytes {
     key(b'u', &[&channel.to_be_bytes()])
 }
 
-pub(super) fn undelivered_key(channel: u32, number: u64) -> Bytes {
-    key(b'u', &[&channel.to_be_bytes(), &number.to_be_bytes()])
-}
-
-pub(super) fn read_undelivered(key: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(key.get(5..)?.try_into().ok()?))
+pub(super) fn undelivered_key(channel: u32, device: u32, number: u64) -> Bytes {
+    key(b'u', &[&channel.to_be_bytes(), &device.to_be_bytes(), &number.to_be_bytes()])
 }
 
 /// Address records, by device.

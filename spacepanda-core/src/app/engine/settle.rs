@@ -239,7 +239,7 @@ impl Server {
             self.reconcile_at = None;
         }
         let Some(head) = head else { return };
-        let kept = |state: &StateId| self.kept.contains_key(state);
+        let kept = |state: &StateId| self.may_stand_on(state);
         let stand = self.tree.stand(&self.view(), &kept).map(|choice| choice.head);
         if let Some(stand) = stand.filter(|stand| Some(*stand) != self.stand) {
             node.queue(Work::StandOn(self.id, stand));

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::{
     channel::Channel,
+    event::MessageState,
     machine::{Cx, Machine, Node, Work},
     reads::Missing,
     server::Server,
@@ -81,11 +82,17 @@ impl Server {
     fn due_to(&self, node: &Node, peer: PeerId) -> BTreeMap<ChannelId, Share> {
         let Some(identity) = self.authority.certified(&peer) else {
             let asked = self.join.is_some() && node.links.is_for_join(&peer, &self.id);
-            let taking = asked.then(|| (self.control, Share::only_taking()));
+            let taking = (asked || self.is_new_device(node, &peer))
+                .then(|| (self.control, Share::only_taking()));
             return taking.into_iter().collect();
         };
         if !self.is_member(&identity) {
             let up_to = self.authority.ended(&identity);
+            let share = Share { from: Start::Beginning, up_to: Some(up_to) };
+            return BTreeMap::from([(self.control, share)]);
+        }
+        if self.authority.is_revoked(&peer) {
+            let up_to = self.authority.revoked_at(&peer);
             let share = Share { from: Start::Beginning, up_to: Some(up_to) };
             return BTreeMap::from([(self.control, share)]);
         }
@@ -198,22 +205,19 @@ impl Machine {
             .authority
             .certified(&peer)
             .is_some_and(|identity| identity != self.node.me().identity());
-        let me = self.node.device();
-        let number = tips.iter().filter(|tip| tip.device == me).map(|tip| tip.number).max();
-        if let Some(number) = number.filter(|_| of_another) {
-            server.note_delivered(channel, number, cx);
+        if of_another {
+            let (node, tips) = (&mut self.node, tips.iter().copied());
+            server.note_progress(node, channel, tips, MessageState::Delivered, cx);
         }
     }
 
     pub(super) fn sync_loaded(&mut self, ticket: Ticket, reads: &Missing, cx: &mut Cx<'_>) {
         let found = cx.loaded.missing.iter().find(|(missing, _)| missing == reads);
         let entries: Vec<LogEntry> = found.map(|(_, entries)| entries.clone()).unwrap_or_default();
-        let me = self.node.device();
-        let own = entries.iter().filter(|entry| entry.device == me).map(|entry| entry.number).max();
-        if let (Some(number), Some(server)) = (own, self.node.channels.get(&reads.channel))
-            && let Some(server) = self.servers.get_mut(server)
-        {
-            server.note_sent(reads.channel, number, cx);
+        let server = self.node.channels.get(&reads.channel);
+        if let Some(server) = server.and_then(|id| self.servers.get_mut(id)) {
+            let (node, tips) = (&mut self.node, entries.iter().map(LogEntry::tip));
+            server.note_progress(node, reads.channel, tips, MessageState::Sent, cx);
         }
         self.node.sync.handle(Event::Loaded { ticket, entries }, cx.now);
     }

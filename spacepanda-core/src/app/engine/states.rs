@@ -149,7 +149,9 @@ impl Server {
                 cx.fx.batch.put(MLS, rows::mls_key(number, &place), value);
             }
         }
-        let row = StateRow { server: self.number, state, left: Some(cx.now), bytes, stand: false };
+        let outlived = group.device() != Some(node.device());
+        let (server, left) = (self.number, Some(cx.now));
+        let row = StateRow { server, state, left, bytes, stand: false, outlived };
         rows::put_state(&mut cx.fx.batch, number, &row);
         self.unreachable.remove(&state);
         self.kept.insert(state, Kept { number, row, key: Some(key) });
@@ -187,7 +189,7 @@ impl Server {
 
     /// Encrypts at `state` from now on.
     pub(super) fn stand_on(&mut self, node: &mut Node, state: StateId, cx: &mut Cx<'_>) {
-        if self.stand == Some(state) || !self.kept.contains_key(&state) {
+        if self.stand == Some(state) || !self.may_stand_on(&state) {
             return;
         }
         if !self.bring_group(&state, cx.loaded) {

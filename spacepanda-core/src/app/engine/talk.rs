@@ -59,14 +59,12 @@ impl Server {
         let envelope = self.write(node, header, Some(sealed.body), cx).ok()?;
         let reading = Reading::Text { text: draft.text.clone(), salt: Salt::new(sealed.salt) };
         self.put_own(node, &envelope, draft.message, reading, cx);
-        let channel = self.channels.get_mut(&draft.channel)?;
-        channel.undelivered.insert(envelope.tip().number, draft.message);
-        let key = rows::undelivered_key(channel.number, envelope.tip().number);
-        cx.fx.batch.put(VIEW, key, draft.message.as_bytes().to_vec());
+        self.note_undelivered(node, draft.channel, envelope.tip(), draft.message, cx);
         if node.links.peers().any(|peer| {
             self.shares.get(&peer).is_some_and(|shared| shared.contains_key(&draft.channel))
         }) {
-            self.note_sent(draft.channel, envelope.tip().number, cx);
+            let tips = [envelope.tip()];
+            self.note_progress(node, draft.channel, tips, MessageState::Sent, cx);
         }
         Some(())
     }

@@ -8,7 +8,7 @@ use crate::{
         AppError, ChannelSummary, Command, Event, Member, Message, Reply, ServerStatus,
         ServerSummary, Status,
     },
-    base::{ChannelId, IdentityId, MessageId, ServerId},
+    base::{ChannelId, DeviceId, IdentityId, MessageId, ServerId},
     state::mls::tree::Window,
 };
 
@@ -64,6 +64,19 @@ impl Node {
         let ServerOptions { window } = options;
         match self.call(Command::CreateServer { name: name.into(), window }).await? {
             Reply::Server { server, channel: Some(channel) } => Ok((server, channel)),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Becomes another device of the same identity, and revokes the one that this node was; returns
+    /// which device it is now. Nothing is lost: what was written stays, and what is written now is sent
+    /// once a member who can be reached has added the new device to each server's group.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`device`](Self::device) says whether it was done.
+    pub async fn renew_device(&self) -> Result<DeviceId, AppError> {
+        match self.call(Command::RenewDevice).await? {
+            Reply::Device(device) => Ok(device),
             reply => Err(unexpected(&reply)),
         }
     }
@@ -281,6 +294,7 @@ fn unexpected(reply: &Reply) -> AppError {
         Reply::Message(_) => "a message",
         Reply::Messages { .. } => "messages",
         Reply::Removed { .. } => "a removal",
+        Reply::Device(_) => "a device",
         Reply::Done => "nothing",
         Reply::Members(_) => "members",
         Reply::Servers(_) => "servers",

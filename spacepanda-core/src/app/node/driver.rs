@@ -55,6 +55,7 @@ pub(super) struct Parts<M> {
     pub(super) events: broadcast::Sender<Event>,
     pub(super) started: Started,
     pub(super) closing: watch::Receiver<bool>,
+    pub(super) device: watch::Sender<Option<DeviceId>>,
 }
 
 /// Carries out what the machine decides: one task owns it, its store and its links.
@@ -78,6 +79,8 @@ pub(super) struct Driver<M> {
     pub(super) calls: BTreeMap<Call, oneshot::Sender<Result<Reply, AppError>>>,
     pub(super) events: broadcast::Sender<Event>,
     pub(super) started: Option<Started>,
+    /// Which device the node is, for its handles.
+    pub(super) device: watch::Sender<Option<DeviceId>>,
     pub(super) closing: watch::Receiver<bool>,
     is_closing: bool,
     /// Whether the machine may have a step to make.
@@ -126,6 +129,7 @@ impl<M: Machinery> Driver<M> {
             calls: BTreeMap::new(),
             events: parts.events,
             started: Some(parts.started),
+            device: parts.device,
             closing: parts.closing,
             is_closing: false,
             busy: false,

@@ -100,6 +100,7 @@ impl Node {
         let (closing, is_closing) = watch::channel(false);
         let (has_ended, ended) = watch::channel(None);
         let (started, starts) = oneshot::channel();
+        let (device, is_device) = watch::channel(None);
         let handle =
             Handle { requests, events: events.downgrade(), closing: Arc::new(closing), ended };
         let driver = Driver::new(Parts {
@@ -111,13 +112,17 @@ impl Node {
             events,
             started,
             closing: is_closing,
+            device,
         });
         tokio::spawn(async move {
             let ended = driver.run().await;
             has_ended.send_replace(Some(ended));
         });
         match starts.await {
-            Ok(Ok(ids)) => Ok(Self { context: IdentityContext::new(ids, backend), handle }),
+            Ok(Ok((identity, device))) => {
+                let context = IdentityContext::new(identity, (device, is_device), backend);
+                Ok(Self { context, handle })
+            }
             Ok(Err(error)) => {
                 // It lets go of the store and the transports first, so that one can open them again.
                 let _ = handle.wait_ended().await;
@@ -137,7 +142,7 @@ impl Node {
         self.context.identity()
     }
 
-    /// Which device it is.
+    /// Which device it is now; see [`Self::renew_device`].
     pub fn device(&self) -> DeviceId {
         self.context.device()
     }

@@ -1,5 +1,5 @@
 use super::{driver::Driver, machinery::Machinery, saves::Outcome};
-use crate::app::engine::{Act, AppError, Input, Tell};
+use crate::app::engine::{Act, AppError, Event, Input, Tell};
 
 impl<M: Machinery> Driver<M> {
     /// Acts, then tells, step by step.
@@ -30,6 +30,7 @@ impl<M: Machinery> Driver<M> {
     fn tell(&mut self, tell: Tell) -> Result<(), AppError> {
         match tell {
             Tell::Started(Ok(ids)) => {
+                self.device.send_replace(Some(ids.1));
                 if let Some(started) = self.started.take() {
                     // Whoever opens the node may have given up; then its handle is gone too.
                     let _ = started.send(Ok(ids));
@@ -43,6 +44,9 @@ impl<M: Machinery> Driver<M> {
                 }
             }
             Tell::Event(event) => {
+                if let Event::DeviceRenewed { device } = &event {
+                    self.device.send_replace(Some(*device));
+                }
                 // Perhaps nobody listens.
                 let _ = self.events.send(event);
             }

@@ -1,0 +1,115 @@
+use super::{
+    event::Event,
+    join::Join,
+    machine::{Cx, Machine, Node},
+    rows::{self, VIEW},
+    server::Server,
+};
+use crate::{
+    base::{DeviceId, PeerId, StateId},
+    state::{
+        authority::Operation,
+        crdt::timeline,
+        envelope::{PayloadType, Verified},
+        mls::{MessagePayload, PackageUse},
+    },
+};
+
+impl Machine {
+    /// Becomes another device of the same identity, and revokes the one that this node was: in one
+    /// batch the account and, in every server, the introduction and the revocation in the new device's
+    /// log. What is to be sent waits until a member has added the new device to the group.
+    pub(super) fn renew_device(&mut self, cx: &mut Cx<'_>) -> DeviceId {
+        let account = self.node.account.as_mut().expect("the first step makes the account");
+        let old = account.device();
+        account.renew(cx.now, &mut cx.chance);
+        account.put(&mut cx.fx.batch);
+        self.node.links.book.remove(&old);
+        cx.fx.batch.delete(VIEW, rows::address_key(&old));
+        let addresses = self.node.links.addresses.clone();
+        self.addresses(addresses, cx);
+        let ids: Vec<_> = self.servers.keys().copied().collect();
+        for id in ids {
+            let Some(server) = self.servers.get_mut(&id) else { continue };
+            server.renew(&mut self.node, old, cx);
+            if let Some(link) = server.open_link(&self.node) {
+                server.join = None;
+                // The link was read before, and a request is made of what is here.
+                let _ = self.begin_join(&link, cx);
+            }
+        }
+        self.node.close_links(cx);
+        let device = self.node.device();
+        cx.tell(Event::DeviceRenewed { device });
+        device
+    }
+}
+
+impl Server {
+    /// Goes on as the node's new device.
+    fn renew(&mut self, node: &mut Node, old: DeviceId, cx: &mut Cx<'_>) {
+        self.outlive_states(cx);
+        self.retire_packages(|_| true, cx);
+        if !self.is_member(&node.me().identity()) {
+            return;
+        }
+        let certificate = node.me().certificate.certificate().clone();
+        let introduction = Operation::AddDevice { certificate };
+        let revocation = node.me().revocation(&self.id, old);
+        for operation in [introduction, revocation] {
+            self.write_control(node, PayloadType::Authority, operation.encode(), cx);
+        }
+        for package_use in [PackageUse::LastResort, PackageUse::Once] {
+            self.publish_package(node, package_use, None, cx);
+        }
+        node.settle(self.id);
+    }
+
+    /// Encrypts and commits in none of the kept states any more: their leaf is the old device's.
+    fn outlive_states(&mut self, cx: &mut Cx<'_>) {
+        self.stand = None;
+        self.reconcile_at = None;
+        for kept in self.kept.values_mut().filter(|kept| !kept.row.outlived) {
+            kept.row.outlived = true;
+            kept.row.stand = false;
+            kept.row.left = kept.row.left.or(Some(cx.now));
+            rows::put_state(&mut cx.fx.batch, kept.number, &kept.row);
+        }
+    }
+
+    /// The link of a join that is under way and was not granted: its request names the old device.
+    fn open_link(&self, node: &Node) -> Option<String> {
+        let join = self.join.as_ref().filter(|join| join.is_open());
+        let asks = join.filter(|_| !self.is_member(&node.me().identity()));
+        asks.map(Join::link_text)
+    }
+
+    /// Whether a kept state is one to encrypt in.
+    pub(super) fn may_stand_on(&self, state: &StateId) -> bool {
+        self.kept.get(state).is_some_and(|kept| !kept.row.outlived)
+    }
+
+    /// Whether a peer is a member's device that has not introduced itself here: its introduction is
+    /// taken from it, and nothing is given before.
+    pub(super) fn is_new_device(&self, node: &Node, peer: &PeerId) -> bool {
+        node.links.identity_of(peer).is_some_and(|identity| self.is_member(&identity))
+    }
+
+    /// Drops the draft of a message that a log of one's own holds already: that of a device which this
+    /// node was, and of which an older copy was kept.
+    pub(super) fn drop_draft_of(&mut self, node: &Node, envelope: &Verified, cx: &mut Cx<'_>) {
+        let header = envelope.header();
+        let Ok(payload) = MessagePayload::decode(&header.payload) else { return };
+        let sent = |(_, draft): &(u64, crate::state::crdt::Draft)| {
+            draft.message == payload.id && draft.channel == header.channel
+        };
+        if !self.is_mine(node, &header.sender) {
+            return;
+        }
+        if let Some(at) = self.drafts.iter().position(sent)
+            && let Some((number, _)) = self.drafts.remove(at)
+        {
+            timeline::remove_draft(&mut cx.fx.batch, number);
+        }
+    }
+}
