@@ -19,6 +19,7 @@ pub struct NodeBuilder {
     listen: Vec<String>,
     transports: Vec<Arc<dyn Transport>>,
     folder: Option<PathBuf>,
+    state_folder: Option<PathBuf>,
     registry: Option<Registry>,
 }
 
@@ -35,6 +36,7 @@ impl NodeBuilder {
             listen: Vec::new(),
             transports: Vec::new(),
             folder: None,
+            state_folder: None,
             registry: None,
         }
     }
@@ -77,6 +79,15 @@ impl NodeBuilder {
         self
     }
 
+    /// Where it is kept how far this device has come, so that a store that was restored from a copy is
+    /// noticed at once: a folder that is not copied with the store, such as the system's for state. It
+    /// may serve many nodes. Without it a durable store that is opened again waits for a member to say
+    /// so before it sends anything, or for [`Node::confirm_only_copy`].
+    pub fn state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state_folder = Some(folder.into());
+        self
+    }
+
     /// Opens URLs by this registry, instead of everything that was linked.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
@@ -113,7 +124,7 @@ impl NodeBuilder {
                 }
             }
         }
-        Node::open(self.name, store, Arc::new(Paths::new(transports))).await
+        Node::open(self.name, store, Arc::new(Paths::new(transports)), self.state_folder).await
     }
 }
 

@@ -8,7 +8,7 @@ const HISTORY_LEN: usize = 50;
 const HISTORY_LEN_MAX: usize = 1_000;
 
 /// What each command is for.
-pub(super) const HELP: [(&str, &str); 15] = [
+pub(super) const HELP: [(&str, &str); 16] = [
     ("/server create NAME", "make a server, and write in its first channel"),
     ("/servers", "list the servers you are in, or are joining"),
     ("/channel create NAME", "make a channel in the current server"),
@@ -21,6 +21,7 @@ pub(super) const HELP: [(&str, &str); 15] = [
     ("/remove NAME-OR-ID", "remove a member, and name the invites that are still open"),
     ("/revoke INVITE", "revoke an invite that /remove has named"),
     ("/leave", "leave the current server"),
+    ("/device only-copy", "say that no other copy of your data folder is in use"),
     ("/status", "show how your node and the current server are"),
     ("/help", "list the commands"),
     ("/quit", "close the node"),
@@ -42,6 +43,7 @@ pub(super) enum Command {
     Remove(String),
     Revoke([u8; 32]),
     Leave,
+    OnlyCopy,
     Status,
     Help,
     Quit,
@@ -94,6 +96,7 @@ fn parse_command(text: &str) -> Result<Command, AppError> {
         "remove" => with(Command::Remove),
         "revoke" => invite(rest).map(Command::Revoke),
         "leave" => alone(Command::Leave),
+        "device" => device(rest),
         "status" => alone(Command::Status),
         "help" => alone(Command::Help),
         "quit" => alone(Command::Quit),
@@ -129,6 +132,13 @@ fn history_len(rest: &str) -> Result<usize, AppError> {
             format!("`/history` takes a number from 1 to {HISTORY_LEN_MAX}. Nothing was done.");
         AppError::new("input.usage", sentence)
     })
+}
+
+fn device(rest: &str) -> Result<Command, AppError> {
+    match rest {
+        "only-copy" => Ok(Command::OnlyCopy),
+        _ => Err(usage("device")),
+    }
 }
 
 /// An invite's public key, in hexadecimal digits like every id.

@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 use spacepanda::{
-    AppError, ChannelId, DeviceId, IdentityId, Member, Message, MessageId, ServerId, ServerStatus,
-    ServerSummary, Status, Text,
+    AppError, ChannelId, Continuity, DeviceId, Hold, IdentityId, Member, Message, MessageId,
+    ServerId, ServerStatus, ServerSummary, Status, Text,
 };
 
 /// An id, written as text.
@@ -105,6 +105,10 @@ pub(super) struct StatusLine {
     pub(super) state_hash: Option<String>,
     pub(super) server: Option<Id<ServerId>>,
     pub(super) channel: Option<Id<ChannelId>>,
+    pub(super) continuity: &'static str,
+    /// Why nothing is written, if nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) because: Option<&'static str>,
 }
 
 impl StatusLine {
@@ -114,6 +118,9 @@ impl StatusLine {
         channel: Option<ChannelId>,
     ) -> Self {
         let (id, server) = server.unzip();
+        let unwritten =
+            (status.continuity != Continuity::Sure).then(|| status.continuity.explain());
+        let hold = server.as_ref().and_then(|server| server.hold).map(Hold::explain);
         Self {
             identity: Id(status.identity),
             device: Id(status.device),
@@ -125,6 +132,8 @@ impl StatusLine {
             state_hash: server.map(|server| hex(&server.state_hash)),
             server: id.map(Id),
             channel: channel.map(Id),
+            continuity: status.continuity.name(),
+            because: unwritten.or(hold),
         }
     }
 }
@@ -265,6 +274,7 @@ mod tests {
             addresses: vec!["quic://127.0.0.1:7".to_owned()],
             peers: Vec::new(),
             pending: 2,
+            continuity: Continuity::Sure,
             server: None,
         };
         let id = "01".repeat(32);
@@ -273,7 +283,7 @@ mod tests {
             format!(
                 "{{\"reply\":\"status\",\"ok\":true,\"identity\":\"{id}\",\"device\":\"{id}\",\
                  \"addresses\":[\"quic://127.0.0.1:7\"],\"peers\":[],\"pending\":2,\"epoch\":null,\
-                 \"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null}}"
+                 \"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null,\"continuity\":\"sure\"}}"
             )
         );
     }

@@ -75,6 +75,10 @@ impl Session {
                 Ok(Outcome::Done {})
             }
             Command::Leave => self.leave().await,
+            Command::OnlyCopy => {
+                self.node.confirm_only_copy().await?;
+                Ok(Outcome::Done {})
+            }
             Command::Status => self.status().await,
             Command::Help => Ok(help()),
             Command::Quit => Ok(Outcome::Done {}),

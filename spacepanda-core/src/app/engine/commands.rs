@@ -44,6 +44,7 @@ impl Machine {
     }
 
     pub(super) fn command(&mut self, call: Call, command: Command, cx: &mut Cx<'_>) {
+        let Some(command) = self.pass(call, command, cx) else { return };
         let reply = match command {
             Command::CreateServer { name } => self.create_server(&name, cx),
             Command::JoinServer { link } => return self.join_server(call, &link, cx),
@@ -75,6 +76,7 @@ impl Machine {
                 self.at(server).map(|(server, _)| Reply::Channels(server.channel_list()))
             }
             Command::Servers => Ok(Reply::Servers(self.server_list())),
+            Command::ConfirmOnlyCopy => self.confirm_only_copy(cx),
             Command::Status { server } => self.status(server),
         };
         cx.reply(call, reply);
@@ -222,6 +224,7 @@ impl Server {
         timeline::put_draft(&mut cx.fx.batch, number, &draft);
         self.drafts.push_back((number, draft));
         node.flush(self.id);
+        self.tell_waiting(node, channel, id, cx);
         Ok(Reply::Message(id))
     }
 

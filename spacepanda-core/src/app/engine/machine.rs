@@ -12,6 +12,7 @@ use super::{
     reads::{Loaded, Reads},
     server::Server,
     start,
+    tenure::Tenure,
 };
 use crate::{
     base::{ChannelId, DeviceId, Frontier, PeerId, Secret, ServerId, StateId, Timestamp, Tip},
@@ -38,6 +39,7 @@ pub(super) struct Node {
     pub links: Links,
     pub sync: FrontierSync,
     pub channels: BTreeMap<ChannelId, ServerId>,
+    pub tenure: Tenure,
     pub work: VecDeque<Work>,
     /// Servers with a [`Work::Settle`] in the queue.
     settling: BTreeSet<ServerId>,
@@ -92,6 +94,8 @@ pub(super) enum Work {
     },
     /// Send what was accepted.
     Flush(ServerId),
+    /// Tell why nothing is written any more.
+    Stopped,
     /// Let go of a state whose window has passed.
     EndState(ServerId, StateId),
     SyncLoad {
@@ -145,6 +149,16 @@ impl Machine {
     /// A machine before its first step, which loads or makes the identity. `name` is what its person
     /// is called at first; it is needed only where no identity is kept yet.
     pub fn new(name: Option<String>) -> Self {
+        Self::begin(name, Tenure::new(true))
+    }
+
+    /// As [`new`](Self::new), for a driver that says by [`Input::Found`] what it found outside the
+    /// store about how far its device had come. Nothing is written before.
+    pub fn to_be_judged(name: Option<String>) -> Self {
+        Self::begin(name, Tenure::new(false))
+    }
+
+    fn begin(name: Option<String>, tenure: Tenure) -> Self {
         Self {
             node: Node {
                 first_name: name,
@@ -155,6 +169,7 @@ impl Machine {
                 links: Links::default(),
                 sync: FrontierSync::new(),
                 channels: BTreeMap::new(),
+                tenure,
                 work: VecDeque::from([Work::Start]),
                 settling: BTreeSet::new(),
                 flushing: BTreeSet::new(),
@@ -275,7 +290,7 @@ impl Machine {
             Work::ServeTree { server: id, state, .. } => {
                 server(id).map(|s| s.group_reads(state)).unwrap_or_default()
             }
-            Work::Input(_) | Work::Settle(_) | Work::Flush(_) => Reads::default(),
+            Work::Input(_) | Work::Settle(_) | Work::Flush(_) | Work::Stopped => Reads::default(),
         }
     }
 
@@ -309,6 +324,7 @@ impl Machine {
                 self.node.flushing.remove(&server);
                 self.on(server, |s, node| s.flush(node, cx));
             }
+            Work::Stopped => self.stopped(cx),
             Work::EndState(server, state) => self.on(server, |s, _| s.end_state(state, cx)),
             Work::SyncLoad { ticket, reads } => self.sync_loaded(ticket, &reads, cx),
             Work::SyncProbe { ticket, channel, tips } => {
@@ -331,6 +347,7 @@ impl Machine {
             Input::Frame { link, bytes } => self.frame(link, &bytes, cx),
             Input::Disconnected { link } => self.disconnected(link, cx),
             Input::Addresses(addresses) => self.addresses(addresses, cx),
+            Input::Found(finding) => self.take_finding(finding, cx),
             Input::Tick => self.tick(cx),
         }
     }

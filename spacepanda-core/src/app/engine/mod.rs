@@ -10,6 +10,7 @@ mod admit;
 mod chance;
 mod channel;
 mod commands;
+mod continuity;
 mod error;
 mod event;
 mod found;
@@ -31,8 +32,10 @@ mod share;
 mod start;
 mod states;
 mod talk;
+mod tenure;
 mod write;
 
+pub use continuity::{Continuity, Finding, Hold};
 pub use error::AppError;
 pub use event::{Event, JoinStep, Message, MessageState, Text};
 pub use input::{

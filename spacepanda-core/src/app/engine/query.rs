@@ -89,7 +89,8 @@ impl Machine {
             addresses: self.node.links.addresses.clone(),
             peers: self.node.links.peers().collect(),
             pending,
-            server: server.map(Server::status),
+            continuity: self.node.tenure.continuity(),
+            server: server.map(|server| server.status(&self.node)),
         })))
     }
 }
@@ -214,13 +215,14 @@ impl Server {
         }
     }
 
-    fn status(&self) -> ServerStatus {
+    fn status(&self, node: &Node) -> ServerStatus {
         ServerStatus {
             epoch: self.stand_group().map(Group::epoch),
             stand: self.stand,
             head: self.head,
             members: self.matrix.members().len(),
             state_hash: self.state_hash(),
+            hold: self.hold(node),
         }
     }
 

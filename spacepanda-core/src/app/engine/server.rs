@@ -71,6 +71,9 @@ pub(super) struct Server {
     pub shares: BTreeMap<PeerId, BTreeMap<ChannelId, Share>>,
     pub caught_up: BTreeMap<PeerId, BTreeSet<ChannelId>>,
     pub caught_up_at: Option<Timestamp>,
+    /// Whether a member has shown in this run how far they saw this device's logs, or none need to.
+    pub compared: bool,
+    pub compare_by: Option<Timestamp>,
     /// When this device commits what is called for, unless somebody did.
     pub reconcile_at: Option<(StateId, Timestamp)>,
     pub window_at: Option<Timestamp>,
@@ -138,6 +141,8 @@ impl Server {
             shares: BTreeMap::new(),
             caught_up: BTreeMap::new(),
             caught_up_at: None,
+            compared: false,
+            compare_by: None,
             reconcile_at: None,
             window_at: None,
         }
@@ -228,7 +233,8 @@ impl Server {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let reconcile = self.reconcile_at.map(|(_, at)| at);
         let join = self.join.as_ref().and_then(Join::deadline);
-        reconcile.into_iter().chain(join).chain(self.window_at).min()
+        let compare = self.compare_deadline();
+        reconcile.into_iter().chain(join).chain(self.window_at).chain(compare).min()
     }
 
     /// The members one has a proven link with, and oneself, by seniority: one's own place among them.

@@ -181,6 +181,7 @@ impl Server {
         }
         self.recount(node, cx);
         self.share(node, cx);
+        self.compare(node, cx);
         self.choose(node, cx);
         self.look_at_stand();
         self.chase(node);

@@ -27,7 +27,7 @@ impl Server {
             return;
         }
         // What arrived may have put somebody out: that is looked at first.
-        if node.is_settling(&self.id) {
+        if node.is_settling(&self.id) || self.holds_messages(node) {
             return;
         }
         if !self.clear_stand(node, cx) {
@@ -302,7 +302,7 @@ fn message(loaded: &Loaded, channel: &ChannelId, tip: &Tip) -> Option<(Verified,
 
 fn reason(error: &MlsError) -> Reason {
     match error {
-        MlsError::TooOld | MlsError::Used => Reason::KeysGone,
+        MlsError::TooOld | MlsError::Used | MlsError::Own => Reason::KeysGone,
         MlsError::Commitment => Reason::Commitment,
         MlsError::WrongSender => Reason::OtherSender,
         _ => Reason::Malformed,

@@ -1,5 +1,8 @@
-use super::{driver::Driver, machinery::Machinery, saves::Outcome};
-use crate::app::engine::{Act, AppError, Input, Tell};
+use super::{driver::Driver, machinery::Machinery, mirroring::Heard, saves::Outcome};
+use crate::{
+    app::engine::{Act, AppError, Event, Finding, Input, Tell},
+    base::DeviceId,
+};
 
 impl<M: Machinery> Driver<M> {
     /// Acts, then tells, step by step.
@@ -13,6 +16,30 @@ impl<M: Machinery> Driver<M> {
             }
         }
         Ok(())
+    }
+
+    /// Says to the machine what was found outside the store: before any call can reach it.
+    fn find_mirror(&mut self, device: &DeviceId) -> Result<(), AppError> {
+        let (finding, failed) = self.mirroring.find(device, self.kept.generation());
+        if finding == Finding::Ahead {
+            self.mirroring.mark()?;
+        }
+        if let Some(message) = failed {
+            self.hear_mirror(Heard::Failed(message));
+        }
+        self.push(Input::Found(finding));
+        Ok(())
+    }
+
+    pub(super) fn hear_mirror(&mut self, heard: Heard) {
+        match heard {
+            Heard::Shared => self.push(Input::Found(Finding::Shared)),
+            Heard::Failed(message) => {
+                tracing::warn!("the mirror outside the data folder cannot be used");
+                // Perhaps nobody listens.
+                let _ = self.events.send(Event::MirrorFailed { message });
+            }
+        }
     }
 
     fn act(&mut self, act: Act) {
@@ -30,12 +57,14 @@ impl<M: Machinery> Driver<M> {
     fn tell(&mut self, tell: Tell) -> Result<(), AppError> {
         match tell {
             Tell::Started(Ok(ids)) => {
+                self.find_mirror(&ids.1)?;
                 if let Some(started) = self.started.take() {
                     // Whoever opens the node may have given up; then its handle is gone too.
                     let _ = started.send(Ok(ids));
                 }
             }
             Tell::Started(Err(error)) => return Err(error),
+            Tell::Judged => self.mirroring.begin()?,
             Tell::Reply(call, reply) => {
                 if let Some(answer) = self.calls.remove(&call) {
                     // Whoever called may have given up.
