@@ -36,7 +36,7 @@ pub use spacepanda_core::{
     app::{
         AppError, ChannelSummary, Continuity, Event, Events, Hold, IdentityContext, InviteOptions,
         JoinLink, JoinStep, Member, Message, MessagePage, MessageState, Missed, Node, NodeBuilder,
-        ServerStatus, ServerSummary, Status, Text,
+        ServerOptions, ServerStatus, ServerSummary, Status, Text, Window,
     },
     base::{self, ChannelId, DeviceId, IdentityId, MessageId, ServerId, StateId, Timestamp},
     register_store, register_transport, registry, store, transport,

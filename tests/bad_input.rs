@@ -34,6 +34,14 @@ fn a_url_that_cannot_be_used_is_refused() {
         let arguments = [&named[..], &["--listen", url]].concat();
         assert_eq!(failed(folder.path(), &arguments), code, "{url}");
     }
+    for (url, code) in [
+        ("carrier-pigeon:roof", "announce.scheme_unknown"),
+        ("quic://example.org:4433", "announce.url_invalid"),
+        ("quic://192.0.2.7:0", "announce.url_invalid"),
+    ] {
+        let arguments = [&named[..], &["--announce", url]].concat();
+        assert_eq!(failed(folder.path(), &arguments), code, "{url}");
+    }
 }
 
 #[test]

@@ -3,10 +3,7 @@
 
 mod process;
 
-use std::collections::BTreeSet;
-
-use process::{Chat, read};
-use serde_json::Value;
+use process::{Chat, converge, meet, read};
 use tempfile::TempDir;
 
 /// The folders in which the three keep their nodes.
@@ -30,7 +27,7 @@ fn three_meet_talk_sleep_catch_up_part_and_go_on_after_restarts() {
     let mut bob = Chat::start("Bob", folders.bob.path());
     let mut carol = Chat::start("Carol", folders.carol.path());
 
-    meet(&mut alice, &mut bob, &mut carol);
+    meet(&mut alice, &mut [&mut bob, &mut carol]);
     converge(&mut [&mut alice, &mut bob, &mut carol], 3);
     talk(&mut alice, &mut bob, &mut carol);
 
@@ -68,23 +65,6 @@ fn three_meet_talk_sleep_catch_up_part_and_go_on_after_restarts() {
     converge(&mut [&mut alice, &mut carol], 2);
     alice.quit();
     carol.quit();
-}
-
-fn meet(alice: &mut Chat, bob: &mut Chat, carol: &mut Chat) {
-    let made = alice.ask("/server create Pandas");
-    let link = alice.ask("/invite")["link"].as_str().unwrap().to_owned();
-    for (guest, name) in [(&mut *bob, "Bob"), (&mut *carol, "Carol")] {
-        let joined = guest.ask(&format!("/join {link}"));
-        assert_eq!((&joined["server"], &joined["channel"]), (&made["server"], &made["channel"]));
-        alice.event("member_joined", |event| event["name"] == name);
-    }
-    for person in [alice, bob, carol] {
-        let names = |reply: &Value| -> Vec<String> {
-            let members = reply["members"].as_array().unwrap().iter();
-            members.map(|member| member["name"].as_str().unwrap().to_owned()).collect()
-        };
-        person.until("/members", |reply| names(reply) == ["Alice", "Bob", "Carol"]);
-    }
 }
 
 fn talk(alice: &mut Chat, bob: &mut Chat, carol: &mut Chat) {
@@ -129,25 +109,4 @@ fn remove_bob(alice: &mut Chat, bob: &mut Chat, carol: &mut Chat) {
     bob.event("member_removed", |event| event["name"] == "Bob");
     assert!(!read(&bob.ask("/history")).contains(&"6 without Bob"));
     bob.refused("Let me in");
-}
-
-/// Waits until all have one state, of so many members.
-fn converge(people: &mut [&mut Chat], members: usize) {
-    let [first, others @ ..] = people else { return };
-    for _ in 0..3 {
-        let mut hashes = BTreeSet::new();
-        let of_first = first.until("/status", |status| status["members"] == members);
-        hashes.insert(of_first["state_hash"].as_str().unwrap().to_owned());
-        for other in others.iter_mut() {
-            let status =
-                other.until("/status", |status| status["state_hash"] == of_first["state_hash"]);
-            assert_eq!(status["epoch"], of_first["epoch"]);
-        }
-        let now = first.ask("/status")["state_hash"].as_str().unwrap().to_owned();
-        hashes.insert(now);
-        if hashes.len() == 1 {
-            return;
-        }
-    }
-    panic!("the states go on changing");
 }

@@ -86,6 +86,8 @@ pub struct TransportBackend {
     pub description: &'static str,
     /// Opens the transport that the URL names.
     pub open: fn(Url, Setup) -> Opening<dyn Transport>,
+    /// Whether the URL is one that others could dial; `Config` says how such a one is written.
+    pub check_dialled: fn(&Url) -> Result<()>,
 }
 
 /// A scheme that this build lacks, and the Cargo feature that brings it.
@@ -192,10 +194,21 @@ impl Registry {
     /// own.
     pub async fn open_transport(&self, url: &str, setup: Setup) -> Result<Arc<dyn Transport>> {
         let url = parse(Kind::Transport, url)?;
-        let Some(backend) = self.transports.get(url.scheme()) else {
-            return Err(self.unknown(Kind::Transport, url.scheme()));
-        };
-        (backend.open)(url, setup).await
+        (self.transport(&url)?.open)(url, setup).await
+    }
+
+    /// Checks that `url` is one at which others could dial.
+    ///
+    /// # Errors
+    /// `Config` if it is not; `Unsupported` if no transport has its scheme.
+    pub fn check_dialled(&self, url: &str) -> Result<()> {
+        let url = parse(Kind::Transport, url)?;
+        (self.transport(&url)?.check_dialled)(&url)
+    }
+
+    fn transport(&self, url: &Url) -> Result<&'static TransportBackend> {
+        let backend = self.transports.get(url.scheme()).copied();
+        backend.ok_or_else(|| self.unknown(Kind::Transport, url.scheme()))
     }
 
     fn schemes(&self, kind: Kind) -> Vec<&'static str> {

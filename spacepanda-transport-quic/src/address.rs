@@ -41,7 +41,12 @@ pub(crate) fn is_own(address: &str) -> bool {
 pub(crate) fn read(address: &str) -> Result<SocketAddr> {
     let url =
         Url::parse(address).map_err(|error| unreadable("the QUIC address").with_source(error))?;
-    let socket = parse_url(&url)?;
+    check_dialled(&url)
+}
+
+/// As [`parse_url`], and somebody can be there.
+pub(crate) fn check_dialled(url: &Url) -> Result<SocketAddr> {
+    let socket = parse_url(url)?;
     if socket.port() == 0 || socket.ip().is_unspecified() {
         return Err(unreadable(&format!("{socket}, at which nobody can be,")));
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use spacepanda_core::{register_transport, registry::TransportBackend, transport::Transport};
 
-use crate::{QuicTransport, parse_url};
+use crate::{QuicTransport, address, parse_url};
 
 /// Listens where a URL such as `quic://0.0.0.0:0` says.
 pub static BACKEND: TransportBackend = TransportBackend {
@@ -14,5 +14,6 @@ pub static BACKEND: TransportBackend = TransportBackend {
             Ok(Arc::new(transport) as Arc<dyn Transport>)
         })
     },
+    check_dialled: |url| address::check_dialled(url).map(|_| ()),
 };
 register_transport!(BACKEND);

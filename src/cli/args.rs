@@ -39,6 +39,10 @@ pub(super) struct ChatArgs {
     /// Where others reach you; may be given several times
     #[arg(long, value_name = "URL", default_value = "quic://0.0.0.0:0")]
     pub(super) listen: Vec<String>,
+    /// What others are told to dial, in place of the addresses found here: for a port that a router
+    /// forwards, such as quic://192.0.2.7:4433; may be given several times
+    #[arg(long, value_name = "URL")]
+    pub(super) announce: Vec<String>,
     /// Where it is kept how far your device has come, outside of what is copied with your node
     /// [default: $XDG_STATE_HOME/spacepanda, or ~/.local/state/spacepanda]
     #[arg(long, value_name = "DIR")]

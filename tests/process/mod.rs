@@ -1,6 +1,8 @@
 //! A `spacepanda chat --json` in a process of its own, driven by lines.
 #![allow(clippy::unwrap_used)]
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part")]
+
+mod together;
 
 use std::{
     collections::VecDeque,
@@ -14,6 +16,8 @@ use std::{
 };
 
 use serde_json::Value;
+
+pub(crate) use self::together::{converge, invite, meet};
 
 /// How long anything may take; a join is answered within 60 seconds.
 const PATIENCE: Duration = Duration::from_secs(70);
@@ -40,8 +44,13 @@ impl Drop for Chat {
 impl Chat {
     /// Starts somebody's node in `folder`, on 127.0.0.1, and waits until it is ready.
     pub(crate) fn start(name: &str, folder: &Path) -> Self {
-        let mut chat =
-            Self::spawn(name, folder, &["--name", name, "--listen", "quic://127.0.0.1:0"]);
+        Self::start_with(name, folder, &[])
+    }
+
+    /// Starts it so with further `arguments`.
+    pub(crate) fn start_with(name: &str, folder: &Path, arguments: &[&str]) -> Self {
+        let own = ["--name", name, "--listen", "quic://127.0.0.1:0"];
+        let mut chat = Self::spawn(name, folder, &[&own, arguments].concat());
         chat.event("ready", |_| true);
         chat
     }
@@ -115,13 +124,15 @@ impl Chat {
 
     /// The next event of a kind that is as `wanted`; those before it are dropped.
     pub(crate) fn event(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.event_of(&[kind], wanted)
+    }
+
+    /// The next event of one of several kinds that is as `wanted`; those before it are dropped.
+    pub(crate) fn event_of(&mut self, kinds: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + PATIENCE;
         loop {
-            let event = match self.events.pop_front() {
-                Some(event) => event,
-                None => self.next(until).unwrap_or_else(|| panic!("{self:?}: no event {kind}")),
-            };
-            if event["event"] == kind && wanted(&event) {
+            let event = self.line(until).unwrap_or_else(|| panic!("{self:?}: no event {kinds:?}"));
+            if kinds.iter().any(|kind| event["event"] == *kind) && wanted(&event) {
                 return event;
             }
         }
@@ -141,9 +152,14 @@ impl Chat {
                 return reply;
             }
             assert!(Instant::now() < until, "{self:?} {line}: at last {reply}");
-            if let Some(event) = self.next(Instant::now() + ASK_AGAIN) {
-                self.events.push_back(event);
-            }
+            self.pause();
+        }
+    }
+
+    /// Waits for the next event, or until it is time to ask again.
+    fn pause(&mut self) {
+        if let Some(event) = self.next(Instant::now() + ASK_AGAIN) {
+            self.events.push_back(event);
         }
     }
 
@@ -169,6 +185,20 @@ impl Chat {
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// Ends the process without a warning, and returns every line that nobody has looked at.
+    pub(crate) fn kill_and_read(&mut self) -> Vec<Value> {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let until = Instant::now() + PATIENCE;
+        let events = std::mem::take(&mut self.events);
+        events.into_iter().chain(std::iter::from_fn(|| self.next(until))).collect()
+    }
+
+    /// The next line that nobody has looked at, be it an event or a reply; `None` when it is time.
+    pub(crate) fn line(&mut self, until: Instant) -> Option<Value> {
+        self.events.pop_front().or_else(|| self.next(until))
     }
 
     /// The code by which a process that does not open says why; it must fail.

@@ -65,8 +65,10 @@ impl Place {
         match self {
             Self::Memory(store) => Arc::new(Lasting(Arc::clone(store))),
             Self::Sqlite(folder) => {
+                // A node that was ended without a word lets go of it a moment later.
                 let url = sqlite_url(folder.path());
-                backends().open_store(&url, Setup::new()).await.unwrap()
+                until("open the store", async || backends().open_store(&url, Setup::new()).await)
+                    .await
             }
         }
     }

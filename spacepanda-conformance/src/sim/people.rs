@@ -3,6 +3,7 @@ use std::time::Duration;
 use spacepanda_core::{
     app::engine::{AppError, Call, Command, Event, Input, Reply},
     base::ChannelId,
+    state::mls::tree::Window,
 };
 
 use super::{
@@ -18,7 +19,11 @@ impl World<'_> {
     /// A node answers calls; the founder begins with the first of them.
     pub(super) fn story_begins(&mut self, node: usize) {
         if node == 0 && self.story.server.is_none() {
-            self.call(0, Command::CreateServer { name: "home".into() }, Asked::Server);
+            self.call(
+                0,
+                Command::CreateServer { name: "home".into(), window: Window::default() },
+                Asked::Server,
+            );
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use super::{engine::AppError, node::Node, opening};
+use super::{announce, engine::AppError, node::Node, opening};
 use crate::{
     registry::{Registry, Setup},
     store::ProviderStorageBackend,
@@ -17,6 +17,7 @@ pub struct NodeBuilder {
     name: Option<String>,
     store: Option<Store>,
     listen: Vec<String>,
+    announce: Vec<String>,
     transports: Vec<Arc<dyn Transport>>,
     folder: Option<PathBuf>,
     state_folder: Option<PathBuf>,
@@ -34,6 +35,7 @@ impl NodeBuilder {
             name: None,
             store: None,
             listen: Vec::new(),
+            announce: Vec::new(),
             transports: Vec::new(),
             folder: None,
             state_folder: None,
@@ -63,6 +65,13 @@ impl NodeBuilder {
     /// times.
     pub fn listen(mut self, url: impl Into<String>) -> Self {
         self.listen.push(url.into());
+        self
+    }
+
+    /// Tells others to dial `address`, such as `quic://192.0.2.7:4433`, in place of the addresses that
+    /// the transports find themselves: where a router forwards a port. May be called several times.
+    pub fn announce(mut self, address: impl Into<String>) -> Self {
+        self.announce.push(address.into());
         self
     }
 
@@ -103,12 +112,14 @@ impl NodeBuilder {
     /// # Errors
     /// `store.none`, `store.scheme_unknown`, `store.url_invalid`, `store.locked`, `store.newer`,
     /// `store.corrupt`, `store.unavailable` (retryable) for the store; `listen.scheme_unknown`,
-    /// `listen.url_invalid`, `listen.failed` for a transport; `store.failed` or the machine's own, such
+    /// `listen.url_invalid`, `listen.failed` for a transport; `announce.scheme_unknown`,
+    /// `announce.url_invalid`, `announce.too_many` for what is announced; `store.failed` or the machine's own, such
     /// as for a missing name, for what came after. Nothing stays open then.
     pub async fn open(self) -> Result<Node, AppError> {
         let registry = self.registry.unwrap_or_else(opening::linked);
         let mut setup = Setup::new();
         setup.folder = self.folder;
+        announce::check(&self.announce, &registry, !self.transports.is_empty())?;
         let store = match self.store {
             Some(Store::Instance(store)) => store,
             Some(Store::Url(url)) => opening::store(&registry, &url, setup.clone()).await?,
@@ -124,7 +135,8 @@ impl NodeBuilder {
                 }
             }
         }
-        Node::open(self.name, store, Arc::new(Paths::new(transports)), self.state_folder).await
+        let paths = Paths::new(transports).announcing(self.announce);
+        Node::open(self.name, store, Arc::new(paths), self.state_folder).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The only door: nodes, servers, channels, messages.
 
+mod announce;
 mod builder;
 mod context;
 pub mod engine;
@@ -13,5 +14,7 @@ pub use engine::{
     AppError, ChannelSummary, Continuity, Event, Hold, JoinLink, JoinStep, Member, Message,
     MessageState, ServerStatus, ServerSummary, Status, Text,
 };
-pub use node::{Events, InviteOptions, MessagePage, Missed, Node};
+pub use node::{Events, InviteOptions, MessagePage, Missed, Node, ServerOptions};
 pub use opening::hint;
+
+pub use crate::state::mls::tree::Window;

@@ -14,6 +14,10 @@ static VOID: TransportBackend = TransportBackend {
     scheme: "void",
     description: "Never opens",
     open: |_, _| Box::pin(async { Err(Error::new(ErrorKind::Unavailable, "open")) }),
+    check_dialled: |url| match url.path() {
+        "" => Err(Error::new(ErrorKind::Config, "dial nobody")),
+        _ => Ok(()),
+    },
 };
 crate::register_store!(NULL);
 crate::register_transport!(VOID);
@@ -40,6 +44,16 @@ async fn the_backend_of_the_scheme_is_given_url_and_setup() {
     assert_eq!(error.to_string(), r#"a/b in Some("home")"#);
     let error = registry.open_transport("void:", Setup::new()).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn the_backend_of_the_scheme_says_whether_others_could_dial() {
+    let mut registry = Registry::new();
+    registry.add_transport(&VOID);
+    let kind = |url| registry.check_dialled(url).map_err(|error| error.kind());
+    assert_eq!(kind("void:somebody"), Ok(()));
+    assert_eq!(kind("void:"), Err(ErrorKind::Config));
+    assert_eq!(kind("full:somebody"), Err(ErrorKind::Unsupported));
 }
 
 #[tokio::test]

@@ -9,7 +9,11 @@ const HISTORY_LEN_MAX: usize = 1_000;
 
 /// What each command is for.
 pub(super) const HELP: [(&str, &str); 16] = [
-    ("/server create NAME", "make a server, and write in its first channel"),
+    (
+        "/server create [--window HOURS] NAME",
+        "make a server, and write in its first channel; who steals a disk can open what was written \
+         within the window, 72 hours unless told",
+    ),
     ("/servers", "list the servers you are in, or are joining"),
     ("/channel create NAME", "make a channel in the current server"),
     ("/channels", "list the channels of the current server"),
@@ -30,7 +34,7 @@ pub(super) const HELP: [(&str, &str); 16] = [
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
-    CreateServer(String),
+    CreateServer { name: String, window_hours: Option<u16> },
     Servers,
     CreateChannel(String),
     Channels,
@@ -84,7 +88,7 @@ fn parse_command(text: &str) -> Result<Command, AppError> {
         rest => Ok(command(rest.to_owned())),
     };
     match word {
-        "server" => created(word, rest).map(Command::CreateServer),
+        "server" => created_server(word, rest),
         "servers" => alone(Command::Servers),
         "channel" => created(word, rest).map(Command::CreateChannel),
         "channels" => alone(Command::Channels),
@@ -113,6 +117,20 @@ fn cut(text: &str) -> (&str, &str) {
     match text.split_once(char::is_whitespace) {
         Some((word, rest)) => (word, rest.trim()),
         None => (text, ""),
+    }
+}
+
+fn created_server(word: &str, rest: &str) -> Result<Command, AppError> {
+    let text = created(word, rest)?;
+    let Some(rest) = text.strip_prefix("--window") else {
+        return Ok(Command::CreateServer { name: text, window_hours: None });
+    };
+    let (hours, name) = cut(rest.trim_start());
+    match hours.parse() {
+        Ok(hours) if !name.is_empty() => {
+            Ok(Command::CreateServer { name: name.to_owned(), window_hours: Some(hours) })
+        }
+        _ => Err(usage(word)),
     }
 }
 
@@ -174,13 +192,20 @@ mod tests {
     fn every_command_of_the_help_is_read() {
         let id = "0".repeat(64);
         for (usage, _) in HELP {
-            let line = usage.replace("[N]", "7").replace("INVITE", &id);
+            let line = usage
+                .replace("[N]", "7")
+                .replace("[--window HOURS]", "--window 24")
+                .replace("INVITE", &id);
             assert!(parse(&line).is_ok(), "{usage}");
             assert_eq!(reply_name(&line), cut(&usage[1..]).0);
         }
         assert_eq!(parse("/history").unwrap(), Command::History(50));
-        let named = parse("/server create Two Pandas ").unwrap();
-        assert_eq!(named, Command::CreateServer("Two Pandas".into()));
+        let named = |line, window_hours| {
+            let made = Command::CreateServer { name: "Two Pandas".into(), window_hours };
+            assert_eq!(parse(line).unwrap(), made);
+        };
+        named("/server create Two Pandas ", None);
+        named("/server create --window 24 Two Pandas", Some(24));
     }
 
     #[test]
@@ -190,6 +215,9 @@ mod tests {
             ("input.empty", "input.empty", "input.unknown")
         );
         assert_eq!(code("/dance"), "input.unknown");
+        for line in ["/server create --window 7", "/server create --window x y"] {
+            assert_eq!(code(line), "input.usage", "{line}");
+        }
         for line in ["/server", "/server create", "/channel make x", "/use", "/join", "/quit now"] {
             assert_eq!(code(line), "input.usage", "{line}");
         }

@@ -88,6 +88,9 @@ async fn open(args: &ChatArgs, folder: &Folder) -> Result<Node, AppError> {
     for url in &args.listen {
         builder = builder.listen(url);
     }
+    for url in &args.announce {
+        builder = builder.announce(url);
+    }
     builder.open().await.map_err(|error| match error.code() {
         "name.needed" => AppError::new(
             "name.needed",

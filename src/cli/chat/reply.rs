@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde::{Serialize, Serializer};
 use spacepanda::{
     AppError, ChannelId, Continuity, DeviceId, Hold, IdentityId, Member, Message, MessageId,
-    ServerId, ServerStatus, ServerSummary, Status, Text,
+    ServerId, ServerStatus, ServerSummary, StateId, Status, Text,
 };
 
 /// An id, written as text.
@@ -105,6 +105,10 @@ pub(super) struct StatusLine {
     pub(super) state_hash: Option<String>,
     pub(super) server: Option<Id<ServerId>>,
     pub(super) channel: Option<Id<ChannelId>>,
+    /// Where this device encrypts.
+    pub(super) stand: Option<Id<StateId>>,
+    /// The state that everybody chooses.
+    pub(super) head: Option<Id<StateId>>,
     pub(super) continuity: &'static str,
     /// Why nothing is written, if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,9 +133,11 @@ impl StatusLine {
             pending: status.pending,
             epoch: server.as_ref().and_then(|server| server.epoch),
             members: server.as_ref().map(|server| server.members),
-            state_hash: server.map(|server| hex(&server.state_hash)),
+            state_hash: server.as_ref().map(|server| hex(&server.state_hash)),
             server: id.map(Id),
             channel: channel.map(Id),
+            stand: server.as_ref().and_then(|server| server.stand).map(Id),
+            head: server.and_then(|server| server.head).map(Id),
             continuity: status.continuity.name(),
             because: unwritten.or(hold),
         }
@@ -283,7 +289,7 @@ mod tests {
             format!(
                 "{{\"reply\":\"status\",\"ok\":true,\"identity\":\"{id}\",\"device\":\"{id}\",\
                  \"addresses\":[\"quic://127.0.0.1:7\"],\"peers\":[],\"pending\":2,\"epoch\":null,\
-                 \"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null,\"continuity\":\"sure\"}}"
+                 \"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null,\"stand\":null,\"head\":null,\"continuity\":\"sure\"}}"
             )
         );
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use spacepanda::{AppError, ChannelId, IdentityId, Node, ServerId, ServerSummary};
+use spacepanda::{
+    AppError, ChannelId, IdentityId, Node, ServerId, ServerOptions, ServerSummary, Window,
+};
 
 use super::{
     folder::{Folder, Place},
@@ -43,7 +45,9 @@ impl Session {
     /// Carries out one command.
     pub(super) async fn carry_out(&mut self, command: Command) -> Result<Outcome, AppError> {
         match command {
-            Command::CreateServer(name) => self.create_server(name).await,
+            Command::CreateServer { name, window_hours } => {
+                self.create_server(name, window_hours).await
+            }
             Command::Servers => self.servers().await,
             Command::CreateChannel(name) => {
                 let server = self.place().await?.server;
@@ -85,8 +89,15 @@ impl Session {
         }
     }
 
-    async fn create_server(&mut self, name: String) -> Result<Outcome, AppError> {
-        let (server, channel) = self.node.create_server(name).await?;
+    async fn create_server(
+        &mut self,
+        name: String,
+        window_hours: Option<u16>,
+    ) -> Result<Outcome, AppError> {
+        let mut window = Window::default();
+        window.hours = window_hours.unwrap_or(window.hours);
+        let options = ServerOptions { window };
+        let (server, channel) = self.node.create_server_with(name, options).await?;
         self.go_to(Place { server, channel })
     }
 

@@ -51,6 +51,9 @@ impl Server {
         if self.head.is_some_and(used) {
             return Err(Refusal::Invalid);
         }
+        if !self.speaks_here(&facts) {
+            return Err(Refusal::Version);
+        }
         if self.matrix.members().len() >= MEMBERS_MAX {
             return Err(Refusal::Full);
         }

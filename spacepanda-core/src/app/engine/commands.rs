@@ -46,7 +46,7 @@ impl Machine {
     pub(super) fn command(&mut self, call: Call, command: Command, cx: &mut Cx<'_>) {
         let Some(command) = self.pass(call, command, cx) else { return };
         let reply = match command {
-            Command::CreateServer { name } => self.create_server(&name, cx),
+            Command::CreateServer { name, window } => self.create_server(&name, window, cx),
             Command::JoinServer { link } => return self.join_server(call, &link, cx),
             Command::CreateChannel { server, name } => {
                 self.at(server).and_then(|(server, node)| server.create_channel(node, &name, cx))

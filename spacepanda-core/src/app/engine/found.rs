@@ -12,19 +12,25 @@ use crate::{
         authority::{GENESIS_VERSION, Genesis, Operation, server_of},
         crdt::StructureOp,
         envelope::PayloadType,
-        mls::{Group, RootPayload, Settings, group_id},
+        mls::{Group, RootPayload, Settings, group_id, tree::Window},
     },
 };
 
 /// The first channel of a server.
 const FIRST_CHANNEL: &str = "general";
-/// The window of a new group.
-const SETTINGS: Settings = Settings { generation: 0, window_hours: 72, window_states: 16 };
+/// The generation of a group that was never started over.
+const FIRST_GENERATION: u32 = 0;
 
 impl Machine {
     /// One step, one batch: the founder's control log from 1 to 5, and the group.
-    pub(super) fn create_server(&mut self, name: &str, cx: &mut Cx<'_>) -> Result<Reply, AppError> {
+    pub(super) fn create_server(
+        &mut self,
+        name: &str,
+        window: Window,
+        cx: &mut Cx<'_>,
+    ) -> Result<Reply, AppError> {
         let name = checked_name(name)?;
+        let settings = settings(window)?;
         let node = &mut self.node;
         let account = node.me();
         let genesis = Operation::Genesis(Genesis {
@@ -36,15 +42,15 @@ impl Machine {
         let group = Group::create(
             &account.device_key,
             &account.certificate,
-            &group_id(&id, SETTINGS.generation),
-            SETTINGS,
+            &group_id(&id, settings.generation),
+            settings,
             &cx.chance.secret(),
         )
         .map_err(|error| internal(&error))?;
 
         let mut server = Server::begin(node, id, cx);
         server.compared = true;
-        let root = RootPayload { generation: SETTINGS.generation, state: group.state_id() };
+        let root = RootPayload { generation: settings.generation, state: group.state_id() };
         let nickname = Operation::SetNickname { target: None, name: node.me().name.clone() };
         let server_name = StructureOp::SetServerName { name };
         let channel = StructureOp::CreateChannel { name: checked_name(FIRST_CHANNEL)? };
@@ -66,4 +72,22 @@ impl Machine {
         node.queue(Work::StandOn(id, state));
         Ok(Reply::Server { server: id, channel: first_channel })
     }
+}
+
+fn settings(window: Window) -> Result<Settings, AppError> {
+    let Window { hours, states } = Window::SHORTEST;
+    if window.hours < hours || window.states < states {
+        return Err(AppError::new(
+            "window.too_short",
+            format!(
+                "A group keeps its states for {hours} hour and {states} states at the least. Nothing \
+                 was made; choose a longer window."
+            ),
+        ));
+    }
+    Ok(Settings {
+        generation: FIRST_GENERATION,
+        window_hours: window.hours,
+        window_states: window.states,
+    })
 }

@@ -73,6 +73,8 @@ pub(super) enum Refusal {
     UsedUp,
     #[n(5)]
     Full,
+    #[n(6)]
+    Version,
 }
 
 impl Refusal {
@@ -89,6 +91,7 @@ impl Refusal {
             Self::Revoked => "invite.revoked",
             Self::UsedUp => "invite.used_up",
             Self::Full => "server.full",
+            Self::Version => "server.version",
         }
     }
 
@@ -106,6 +109,10 @@ impl Refusal {
             Self::Revoked => "The invite was revoked. You are not in; ask for another.",
             Self::UsedUp => {
                 "The invite was used as often as it may be. You are not in; ask for another."
+            }
+            Self::Version => {
+                "The server speaks a newer version of the protocol than this program. You are not \
+                 in; update the program and ask again."
             }
             Self::Full => "The server has as many members as it can. You are not in; try later.",
         }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     base::{ChannelId, DeviceId, IdentityId, LogEntry, MessageId, ServerId, StateId},
+    state::mls::tree::Window,
     store::Batch,
 };
 
@@ -65,6 +66,8 @@ pub enum Command {
     CreateServer {
         /// Its name.
         name: String,
+        /// How long its group keeps the states it left.
+        window: Window,
     },
     /// Makes a channel.
     CreateChannel {

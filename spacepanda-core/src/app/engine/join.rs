@@ -1,33 +1,26 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
-
-use bytes::Bytes;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     error::AppError,
     event::{Event, JoinStep},
-    frames::{JoinReply, JoinRequestFrame, Refusal, TreeRequest},
+    frames::{JoinReply, JoinRequestFrame, Refusal},
     input::{Call, Reply},
     invite::JoinLink,
     machine::{Cx, Machine, Node},
-    reads::Reads,
-    rows::{self, JoinRow, MLS, VIEW},
+    packages,
+    rows::{self, JoinRow, VIEW},
     server::Server,
 };
 use crate::{
-    base::{PeerId, StateId, Timestamp, Tip, cbor},
+    base::{PeerId, Timestamp, cbor},
     state::{
         authority::JoinRequest,
         identity::KeyPair,
         link::Kind,
-        mls::{self, CommitBody, PackageUse, Rows, group_id},
+        mls::{Group, PackageUse},
     },
 };
 
-/// How long a peer has to answer for a tree.
-const TREE_PATIENCE: Duration = Duration::from_secs(5);
 /// After how long a request goes also to the next member who can be reached.
 const NEXT_MEMBER: Duration = Duration::from_secs(5);
 /// After how long the addresses of the link are dialled again.
@@ -47,15 +40,6 @@ pub(super) struct Join {
     /// Until when only those who were asked have to answer.
     next_ask: Option<Timestamp>,
     redial_at: Option<Timestamp>,
-    tree: Option<TreeAsk>,
-}
-
-/// A tree that was asked for.
-#[derive(Debug)]
-struct TreeAsk {
-    state: StateId,
-    of: BTreeSet<PeerId>,
-    until: Timestamp,
 }
 
 impl Join {
@@ -70,7 +54,6 @@ impl Join {
             asked: BTreeMap::new(),
             next_ask: None,
             redial_at: (!row.complete).then_some(Timestamp::ZERO),
-            tree: None,
             row,
         })
     }
@@ -84,18 +67,12 @@ impl Join {
         !self.row.complete && !self.failed
     }
 
-    /// The key package by which a complete join came in.
-    pub(super) fn used_package(&self) -> Option<[u8; 32]> {
-        self.row.complete.then_some(self.row.reference)
-    }
-
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         if !self.is_open() {
             return None;
         }
-        let tree = self.tree.as_ref().map(|tree| tree.until);
         let next_ask = self.next_ask.filter(|_| self.step < Some(JoinStep::Admitted));
-        self.redial_at.into_iter().chain(tree).chain(next_ask).min()
+        self.redial_at.into_iter().chain(next_ask).min()
     }
 }
 
@@ -121,18 +98,12 @@ impl Machine {
         }
         let number = self.node.numbers.server(id, &mut cx.fx.batch);
         let account = self.node.me();
-        let made = mls::key_package(
-            &account.device_key,
-            &account.certificate,
-            PackageUse::Once,
-            &cx.chance.secret(),
-        )
-        .map_err(|error| failed(&error))?;
+        let made = packages::make(account, PackageUse::Once, cx).map_err(|error| failed(&error))?;
         let request = JoinRequest::sign(
             id,
             account.name.clone(),
             &account.certificate,
-            made.package,
+            made.package.clone(),
             cx.chance.name(),
             &KeyPair::from_secret(link.invite_key.clone()),
             &account.device_key,
@@ -144,16 +115,13 @@ impl Machine {
             reference: made.reference,
             complete: false,
         };
-        let prefix = rows::package_prefix(number);
-        for (key, value) in made.private.iter() {
-            cx.fx.batch.put(MLS, [&prefix[..], key].concat(), value.clone());
-        }
         cx.fx.batch.put(VIEW, rows::join_key(number), cbor::encode(&row));
         if !self.servers.contains_key(&id) {
             let server = Server::begin(&mut self.node, id, cx);
             self.servers.insert(id, server);
         }
         let server = self.servers.get_mut(&id).expect("it was just made");
+        server.keep_package(&made, PackageUse::Once, None, cx);
         server.join = Join::load(row);
         self.dial_for_join(&id, cx);
         Ok(Reply::Server { server: id, channel: None })
@@ -201,11 +169,11 @@ impl Server {
 
     /// Forgets what a peer was asked: the link on which it was is gone, and what was on its way too.
     pub(super) fn forget_asked(&mut self, peer: &PeerId) {
+        self.forget_trees(peer);
         let Some(join) = self.join.as_mut().filter(|join| !join.is_complete()) else { return };
         if join.asked.remove(peer).is_some() {
             join.next_ask = None;
         }
-        join.tree = join.tree.take().filter(|ask| !ask.of.contains(peer));
     }
 
     /// Sends the request on the first link that proves itself, and after a while also on the next.
@@ -241,21 +209,18 @@ impl Server {
             return self.find_outdone(cx);
         }
         self.tell_step(JoinStep::Syncing, cx);
-        let Some((state, _)) = self.my_addition(node) else {
+        let is_in = self.stand.is_some()
+            && self.stand == self.head
+            && self.stand_group().is_some_and(Group::is_active);
+        if !is_in {
             self.tell_step(JoinStep::Adding, cx);
-            return;
-        };
-        if !self.kept.contains_key(&state) {
-            self.tell_step(JoinStep::Adding, cx);
-            self.tell_step(JoinStep::Tree, cx);
-            self.ask_for_tree(node, state, cx);
+            let route = self.head.and_then(|head| self.route(node, &head));
+            if route.is_some() {
+                self.tell_step(JoinStep::Tree, cx);
+            }
             return;
         }
-        if self.stand.is_some()
-            && self.stand == self.head
-            && !self.caught_up.is_empty()
-            && self.caught_up_at.is_some()
-        {
+        if !self.caught_up.is_empty() && self.caught_up_at.is_some() {
             self.complete(cx);
         }
     }
@@ -291,95 +256,9 @@ impl Server {
         self.tell_step(JoinStep::Joined, cx);
         let Some(join) = self.join.as_mut() else { return };
         join.row.complete = true;
-        (join.redial_at, join.tree) = (None, None);
+        join.redial_at = None;
         cx.fx.batch.put(VIEW, rows::join_key(self.number), cbor::encode(&join.row));
         cx.tell(Event::Joined { server: self.id, channel });
-    }
-
-    /// The state whose commit adds this device by its package, the last on the path to the head, and
-    /// where that commit stands.
-    fn my_addition(&self, node: &Node) -> Option<(StateId, Tip)> {
-        let (device, reference) = (node.device(), self.join.as_ref()?.row.reference);
-        let path = self.tree.path_to(&self.view(), &self.head?)?;
-        path.iter().rev().find_map(|step| {
-            let at = self.commits.get(&step.envelope)?;
-            let mine = at
-                .payload
-                .adds
-                .iter()
-                .any(|addition| addition.device == device && addition.package == reference);
-            mine.then_some((step.child, at.tip))
-        })
-    }
-
-    /// Asks for the tree of a state: whoever was not asked yet, one at a time.
-    fn ask_for_tree(&mut self, node: &mut Node, state: StateId, cx: &mut Cx<'_>) {
-        let server = self.id;
-        let members: Vec<_> =
-            node.links.peers().filter(|peer| self.authority.certified(peer).is_some()).collect();
-        let Some(join) = self.join.as_mut() else { return };
-        let mut of = BTreeSet::new();
-        if let Some(ask) = join.tree.take().filter(|ask| ask.state == state) {
-            if ask.until > cx.now && ask.of.iter().any(|peer| members.contains(peer)) {
-                join.tree = Some(ask);
-                return;
-            }
-            of = ask.of;
-        }
-        let next = members.iter().find(|peer| !of.contains(*peer)).copied();
-        let Some(peer) = next.or_else(|| {
-            of.clear();
-            members.first().copied()
-        }) else {
-            return;
-        };
-        of.insert(peer);
-        join.tree = Some(TreeAsk { state, of, until: cx.now.saturating_add(TREE_PATIENCE) });
-        let frame = cbor::encode(&TreeRequest { server, state });
-        node.send(peer, Kind::TreeRequest, &frame, cx);
-    }
-
-    pub(super) fn enter_reads(&self, state: &StateId) -> Reads {
-        let path = self.tree.path_to(&self.view(), state);
-        let commit = path.and_then(|path| path.last().map(|step| step.envelope));
-        let at = commit.and_then(|commit| self.commits.get(&commit));
-        Reads {
-            prefixes: vec![(MLS, rows::package_prefix(self.number))],
-            entries: at.map(|at| (self.control, at.tip)).into_iter().collect(),
-            ..Reads::default()
-        }
-    }
-
-    /// Enters the group by a welcome, once everything about it checks out. The key package
-    /// stays: if the addition loses its race, the same package opens the next welcome.
-    pub(super) fn enter(&mut self, node: &mut Node, state: StateId, tree: &Bytes, cx: &mut Cx<'_>) {
-        let Some((wanted, tip)) = self.my_addition(node) else { return };
-        if wanted != state || self.kept.contains_key(&state) {
-            return;
-        }
-        let Some(envelope) = cx.loaded.envelope(&self.control, &tip) else { return };
-        let body = envelope.body().and_then(|body| CommitBody::decode(body).ok());
-        let Some(welcome) = body.and_then(|body| body.welcome) else { return };
-        let prefix = rows::package_prefix(self.number);
-        let private: Rows = cx
-            .loaded
-            .prefix(&MLS, &prefix)
-            .iter()
-            .map(|(key, value)| (key[prefix.len()..].to_vec(), value.clone()))
-            .collect();
-        let Ok(joined) = mls::join(&welcome, tree, &private, &cx.chance.secret()) else { return };
-        let certified = joined
-            .leaves()
-            .iter()
-            .all(|leaf| self.authority.certified(&leaf.device()) == Some(leaf.identity()));
-        let sound = joined.state_id() == state
-            && joined.group_id() == group_id(&self.id, joined.settings().generation)
-            && certified;
-        if sound {
-            self.tree.mark_valid(tip.id);
-            self.keep_state(node, state, joined.enter(), cx);
-            node.settle(self.id);
-        }
     }
 
     /// What time calls for while a join is under way; says whether to dial again.

@@ -301,9 +301,13 @@ impl Machine {
                 }
             }
             Kind::Tree => {
-                if let Ok(Tree { server, state, tree: Some(tree) }) = cbor::decode_lenient(payload)
-                {
+                let Ok(Tree { server, state, tree }) = cbor::decode_lenient(payload) else {
+                    return;
+                };
+                if let Some(tree) = tree {
                     self.node.queue(Work::Enter { server, state, tree: tree.into() });
+                } else if let Some(server) = self.servers.get_mut(&server) {
+                    server.tree_not_held(&mut self.node, &peer, &state);
                 }
             }
             Kind::AddressRecords => {

@@ -265,12 +265,14 @@ impl Machine {
             Work::Body { server: id, channel, tip, .. } => {
                 server(id).map(|s| s.body_reads(channel, tip)).unwrap_or_default()
             }
-            Work::Reach(id, state) => server(id).map(|s| s.reach_reads(state)).unwrap_or_default(),
+            Work::Reach(id, state) => {
+                server(id).map(|s| s.reach_reads(&self.node, state)).unwrap_or_default()
+            }
             Work::StandOn(id, state) => {
                 server(id).map(|s| s.group_reads(state)).unwrap_or_default()
             }
             Work::Enter { server: id, state, .. } => {
-                server(id).map(|s| s.enter_reads(state)).unwrap_or_default()
+                server(id).map(|s| s.enter_reads(&self.node, state)).unwrap_or_default()
             }
             Work::Open { server: id, channel, tip } => server(id)
                 .map(|s| s.open_reads(&self.node, channel, tip, loaded))

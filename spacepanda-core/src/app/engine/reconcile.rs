@@ -33,11 +33,13 @@ impl Server {
             self.reconcile_at = None;
             return;
         }
-        let mut change = self.difference(&head);
+        let mut change = self.or_move_up(self.difference(&head));
         let settled = self.forks_settled();
-        if settled.is_some_and(|at| at > cx.now) && !change.adds.is_empty() {
-            // Additions wait for forks to settle; removals do not.
-            change.adds.clear();
+        if settled.is_some_and(|at| at > cx.now)
+            && (!change.adds.is_empty() || change.version.is_some())
+        {
+            // Additions and a new version wait for forks to settle; removals do not.
+            change = Change { removes: change.removes, ..Change::default() };
             if change == Change::default() {
                 self.reconcile_at = settled.map(|at| (head, at));
                 return;
@@ -94,11 +96,12 @@ impl Server {
             .filter(|request| !roster.contains_key(&request.certificate.device))
             .map(|request| request.key_package.clone())
             .filter(|package| {
-                mls::package_facts(package).is_ok_and(|facts| !used.contains(&facts.reference))
+                mls::package_facts(package)
+                    .is_ok_and(|facts| !used.contains(&facts.reference) && self.speaks_here(&facts))
             })
             .take(ADDITIONS_PER_COMMIT_MAX.min(LEAVES_MAX.saturating_sub(roster.len())))
             .collect();
-        Change { adds, removes }
+        Change { adds, removes, ..Change::default() }
     }
 
     /// Commits `change` on the stand: built, judged and merged on a copy, kept with its log entry in
@@ -139,7 +142,7 @@ impl Server {
         let Some(stand) = self.stand else { return false };
         if !self.stand_clear && self.head == Some(stand) {
             let removes = self.difference(&stand).removes;
-            self.commit(node, &Change { adds: Vec::new(), removes }, cx);
+            self.commit(node, &Change { removes, ..Change::default() }, cx);
         }
         self.stand_clear
     }

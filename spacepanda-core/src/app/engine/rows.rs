@@ -115,9 +115,37 @@ pub(super) fn mls_key(state: u64, row: &[u8]) -> Bytes {
     [&state.to_be_bytes()[..], row].concat().into()
 }
 
-/// The scope of what belongs to no state: private parts of key packages, per server.
-pub(super) fn package_prefix(server: u32) -> Bytes {
-    [&0u64.to_be_bytes()[..], &server.to_be_bytes()].concat().into()
+/// The scope of what belongs to no state: private parts of key packages, per server and package.
+pub(super) fn package_prefix(server: u32, package: u32) -> Bytes {
+    [&0u64.to_be_bytes()[..], &server.to_be_bytes(), &package.to_be_bytes()].concat().into()
+}
+
+/// A key package of one's own, whose private part is kept.
+#[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[cbor(map)]
+pub(super) struct PackageRow {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub reference: [u8; 32],
+    #[n(1)]
+    pub last_resort: bool,
+    /// The state that it pleads for.
+    #[n(2)]
+    pub lost: Option<StateId>,
+    /// Since when another is used in its place.
+    #[n(3)]
+    pub retired: Option<Timestamp>,
+}
+
+pub(super) fn packages_prefix(server: u32) -> Bytes {
+    key(b'k', &[&server.to_be_bytes()])
+}
+
+pub(super) fn package_key(server: u32, package: u32) -> Bytes {
+    key(b'k', &[&server.to_be_bytes(), &package.to_be_bytes()])
+}
+
+pub(super) fn read_package_key(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(5..)?.try_into().ok()?))
 }
 
 /// The heads of a channel: what nothing held names yet, each with its order.

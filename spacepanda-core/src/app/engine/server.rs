@@ -5,10 +5,12 @@ use std::{
 
 use super::{
     channel::Channel,
+    enter::TreeAsk,
     join::Join,
     machine::{Cx, Node},
+    packages::Packages,
     reads::Reads,
-    rows::{self, MLS, StateRow},
+    rows::{self, MLS, PackageRow, StateRow},
     share::Share,
 };
 use crate::{
@@ -68,6 +70,12 @@ pub(super) struct Server {
     /// States that no replay from what is kept leads to, and why.
     pub unreachable: BTreeMap<StateId, Reason>,
     pub join: Option<Join>,
+    /// Everybody's key packages in the control channel.
+    pub packages: Packages,
+    /// One's own whose private parts are kept, by number.
+    pub own_packages: BTreeMap<u32, PackageRow>,
+    /// Trees that were asked for, by state.
+    pub trees: BTreeMap<StateId, TreeAsk>,
     pub shares: BTreeMap<PeerId, BTreeMap<ChannelId, Share>>,
     pub caught_up: BTreeMap<PeerId, BTreeSet<ChannelId>>,
     pub caught_up_at: Option<Timestamp>,
@@ -138,6 +146,9 @@ impl Server {
             unopened: BTreeMap::new(),
             unreachable: BTreeMap::new(),
             join: None,
+            packages: Packages::default(),
+            own_packages: BTreeMap::new(),
+            trees: BTreeMap::new(),
             shares: BTreeMap::new(),
             caught_up: BTreeMap::new(),
             caught_up_at: None,
@@ -234,7 +245,8 @@ impl Server {
         let reconcile = self.reconcile_at.map(|(_, at)| at);
         let join = self.join.as_ref().and_then(Join::deadline);
         let compare = self.compare_deadline();
-        reconcile.into_iter().chain(join).chain(self.window_at).chain(compare).min()
+        let trees = self.trees.values().filter_map(|ask| ask.until);
+        reconcile.into_iter().chain(join).chain(trees).chain(self.window_at).chain(compare).min()
     }
 
     /// The members one has a proven link with, and oneself, by seniority: one's own place among them.

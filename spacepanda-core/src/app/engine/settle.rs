@@ -36,6 +36,7 @@ impl Server {
             PayloadType::Root => self.take_in_root(envelope),
             PayloadType::Commit => self.take_in_commit(envelope, inherited),
             PayloadType::Vote => self.take_in_vote(envelope),
+            PayloadType::KeyPackage => self.packages.take_in(envelope),
             PayloadType::Structure => {
                 self.structure_log.push(envelope.clone());
                 self.apply_structure(envelope);
@@ -182,10 +183,12 @@ impl Server {
         self.recount(node, cx);
         self.share(node, cx);
         self.compare(node, cx);
+        self.lapse_trees(cx.now);
         self.choose(node, cx);
         self.look_at_stand();
         self.chase(node);
         self.reconcile(node, cx);
+        self.publish_last_resort(node, cx);
         self.go_on_joining(node, cx);
         self.window(node, cx);
         node.flush(self.id);
@@ -257,8 +260,8 @@ impl Server {
         if let Some(stand) = stand.filter(|stand| Some(*stand) != self.stand) {
             node.queue(Work::StandOn(self.id, stand));
         }
-        if !self.kept.contains_key(&head) && !self.kept.is_empty() {
-            node.queue(Work::Reach(self.id, head));
+        if !self.kept.contains_key(&head) {
+            self.go_after(node, head);
         }
     }
 
@@ -269,8 +272,8 @@ impl Server {
                 self.open_waiting(node, state);
             } else if self.unreachable.contains_key(state) {
                 continue;
-            } else if !self.kept.is_empty() && self.tree.path_to(&self.view(), state).is_some() {
-                node.queue(Work::Reach(self.id, *state));
+            } else if self.tree.path_to(&self.view(), state).is_some() {
+                self.go_after(node, *state);
             }
         }
     }

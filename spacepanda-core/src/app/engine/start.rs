@@ -105,6 +105,7 @@ impl Machine {
         {
             tracing::error!("the group's rows cannot be read; nothing can be sent in this server");
         }
+        server.load_packages(cx.loaded);
         server.caught_up_at = cx.loaded.row(&VIEW, &rows::caught_up_key(server.number));
         self.node.work.push_front(Work::LoadControl(id, Frontier::new()));
     }
@@ -179,6 +180,7 @@ impl Server {
     pub(super) fn load_reads(&self, control: u32) -> Reads {
         let mut reads = Channel::reads(self.control, control);
         reads.prefixes.push((VIEW, rows::unopened_prefix(self.number)));
+        reads.prefixes.push((VIEW, rows::packages_prefix(self.number)));
         reads.rows.push((VIEW, rows::caught_up_key(self.number)));
         if let Some(kept) = self.stand.and_then(|stand| self.kept.get(&stand)) {
             reads.prefixes.push((MLS, rows::state_key(kept.number)));

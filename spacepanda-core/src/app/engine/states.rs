@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use super::{
-    join::Join,
+    enter::{NextCommit, Route},
     machine::{Cx, Node, Work},
     reads::{Loaded, Reads},
     rows::{self, MLS, StateRow, TREE},
-    server::{CommitAt, Kept, Server},
+    server::{Kept, Server},
 };
 use crate::{
     base::{EnvelopeId, PeerId, StateId},
@@ -21,41 +21,34 @@ use crate::{
     },
 };
 
-/// The next commit on the way to a state, and the kept state it was made on.
-struct NextCommit {
-    parent: StateId,
-    commit: EnvelopeId,
-    at: CommitAt,
-}
-
 impl Server {
-    /// The first commit on the path to `state` whose child is not kept.
-    fn next_commit(&self, state: &StateId) -> Option<NextCommit> {
-        let path = self.tree.path_to(&self.view(), state)?;
-        let next = match path.iter().rposition(|step| self.kept.contains_key(&step.child)) {
-            Some(at) => path.get(at + 1)?,
-            None => path.first().filter(|step| self.kept.contains_key(&step.parent))?,
-        };
-        let at = self.commits.get(&next.envelope)?.clone();
-        Some(NextCommit { parent: next.parent, commit: next.envelope, at })
+    /// The commit that is next on the way, and its parent's rows if it is to be replayed.
+    pub(super) fn reach_reads(&self, node: &Node, state: &StateId) -> Reads {
+        match self.route(node, state) {
+            Some(Route::Replay(next)) => {
+                let mut reads = self.group_reads(&next.parent);
+                reads.entries.push((self.control, next.at.tip));
+                reads
+            }
+            Some(Route::Enter(entry)) => self.entry_reads(&entry),
+            None => Reads::default(),
+        }
     }
 
-    /// The parent's rows and the commit with its body.
-    pub(super) fn reach_reads(&self, state: &StateId) -> Reads {
-        let Some(next) = self.next_commit(state) else { return Reads::default() };
-        let mut reads = self.group_reads(&next.parent);
-        reads.entries.push((self.control, next.at.tip));
-        reads
+    /// Comes one commit nearer to `state`.
+    pub(super) fn reach(&mut self, node: &mut Node, state: StateId, cx: &mut Cx<'_>) {
+        match self.route(node, &state) {
+            Some(Route::Replay(next)) => self.replay(node, state, next, cx),
+            Some(Route::Enter(entry)) => self.go_in(node, &entry, cx),
+            None if self.stand.is_some() && !self.kept.contains_key(&state) => {
+                self.give_up(node, state, Reason::StateUnknown);
+            }
+            None => {}
+        }
     }
 
     /// Processes the next commit on the path to `state`, on a copy of its parent.
-    pub(super) fn reach(&mut self, node: &mut Node, state: StateId, cx: &mut Cx<'_>) {
-        let Some(next) = self.next_commit(&state) else {
-            if self.stand.is_some() && !self.kept.contains_key(&state) {
-                self.give_up(node, state, Reason::StateUnknown);
-            }
-            return;
-        };
+    fn replay(&mut self, node: &mut Node, state: StateId, next: NextCommit, cx: &mut Cx<'_>) {
         let NextCommit { parent, commit, at } = next;
         let Some(envelope) = cx.loaded.envelope(&self.control, &at.tip) else { return };
         if envelope.body().is_none() {
@@ -220,8 +213,7 @@ impl Server {
         self.window_at = None;
         let Some((group, stand)) = self.stand_group().zip(self.stand) else { return };
         let settings = group.settings();
-        let window =
-            Window { hours: settings.window_hours.into(), states: settings.window_states.into() };
+        let window = Window { hours: settings.window_hours, states: settings.window_states };
         let kept: Vec<_> = self
             .kept
             .values()
@@ -244,18 +236,18 @@ impl Server {
     pub(super) fn end_reads(&self, state: &StateId) -> Reads {
         let Some(kept) = self.kept.get(state) else { return Reads::default() };
         let mut prefixes = vec![(MLS, rows::state_key(kept.number))];
-        if self.entered_by_package(state) {
-            prefixes.push((MLS, rows::package_prefix(self.number)));
-        }
+        let packages = self.packages_of(state).into_iter();
+        prefixes.extend(packages.map(|number| (MLS, rows::package_prefix(self.number, number))));
         Reads { prefixes, ..Reads::default() }
     }
 
-    /// Ends a state. The key package that let this device into it goes with it: until then it could
-    /// have opened another welcome.
+    /// Ends a state. The key package for one use that let this device into it goes with it: until then
+    /// it could have opened another welcome.
     pub(super) fn end_state(&mut self, state: StateId, cx: &mut Cx<'_>) {
         if self.stand == Some(state) {
             return;
         }
+        let packages = self.packages_of(&state);
         let Some(kept) = self.kept.remove(&state) else { return };
         self.groups.remove(&state);
         let scope = rows::state_key(kept.number);
@@ -265,20 +257,9 @@ impl Server {
             cx.fx.batch.delete(MLS, key.clone());
         }
         cx.fx.batch.delete(TREE, scope);
-        if self.entered_by_package(&state) {
-            for (key, _) in cx.loaded.prefix(&MLS, &rows::package_prefix(self.number)) {
-                cx.fx.batch.delete(MLS, key.clone());
-            }
+        for number in packages {
+            self.forget_package(number, cx);
         }
-    }
-
-    /// Whether this device came into a state by the key package of a join that is complete.
-    fn entered_by_package(&self, state: &StateId) -> bool {
-        let Some(reference) = self.join.as_ref().and_then(Join::used_package) else { return false };
-        self.commits.values().any(|at| {
-            let mut adds = at.payload.adds.iter();
-            at.payload.child == *state && adds.any(|added| added.package == reference)
-        })
     }
 }
 

@@ -9,7 +9,15 @@ use crate::{
         ServerSummary, Status,
     },
     base::{ChannelId, IdentityId, MessageId, ServerId},
+    state::mls::tree::Window,
 };
+
+/// How a server is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServerOptions {
+    /// How long its group keeps the states it left, for good: what that costs stands at [`Window`].
+    pub window: Window,
+}
 
 /// How an invite is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +46,23 @@ impl Node {
         &self,
         name: impl Into<String>,
     ) -> Result<(ServerId, ChannelId), AppError> {
-        match self.call(Command::CreateServer { name: name.into() }).await? {
+        self.create_server_with(name, ServerOptions::default()).await
+    }
+
+    /// Makes a server with its first channel, and returns both.
+    ///
+    /// # Errors
+    /// `window.too_short` for a window below [`Window::SHORTEST`].
+    ///
+    /// # Cancel safety
+    /// As [`create_server`](Self::create_server).
+    pub async fn create_server_with(
+        &self,
+        name: impl Into<String>,
+        options: ServerOptions,
+    ) -> Result<(ServerId, ChannelId), AppError> {
+        let ServerOptions { window } = options;
+        match self.call(Command::CreateServer { name: name.into(), window }).await? {
             Reply::Server { server, channel: Some(channel) } => Ok((server, channel)),
             reply => Err(unexpected(&reply)),
         }

@@ -22,7 +22,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use self::{
-    calls::{InviteOptions, MessagePage},
+    calls::{InviteOptions, MessagePage, ServerOptions},
     events::{Events, Missed},
 };
 use self::{

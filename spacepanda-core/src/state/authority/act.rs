@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::Capability;
 use crate::{
     base::{ChannelId, DeviceId, IdentityId},
@@ -41,8 +43,10 @@ pub enum Touch {
 pub struct CommitFacts {
     /// The cipher suite (RFC 9420, 17.1).
     pub suite: u16,
-    /// The protocol version of the group.
+    /// The protocol version of the group it is made in.
     pub version: u16,
+    /// The versions that every leaf can speak in the tree that it leads to.
+    pub spoken: BTreeSet<u16>,
     /// The leaf that MLS authenticated as the sender; `None` for whoever is no member.
     pub sender: Option<DeviceId>,
     /// The committer's new leaf, if the commit has a path.
@@ -69,6 +73,8 @@ pub enum ProposalFacts {
     Add(LeafFacts),
     /// A removal by value, of this device's leaf.
     Remove(DeviceId),
+    /// New extensions of the context, by value, in which nothing is new but this protocol version.
+    Version(u16),
     /// Anything else: by reference, or of a kind that is refused.
     Other,
 }

@@ -38,6 +38,8 @@ pub(super) enum Reach {
 pub(super) enum Entitlement {
     Membership,
     Capability(Capability),
+    /// Nothing: their identity signed it, member or not, and it touches nobody else.
+    Signature,
 }
 
 /// One way in which an operation may be entitled.
@@ -166,6 +168,10 @@ pub(super) fn facts(
             is_final: true,
             ..Facts::default()
         },
+        Operation::AddDevice { certificate } => of_device(author, certificate.identity == author),
+        Operation::RevokeDevice { device, signature } => {
+            of_device(author, log.may_revoke(past, &author, device, signature))
+        }
         Operation::SetNickname { target, name } => {
             let target = target.unwrap_or(author);
             Facts {
@@ -175,6 +181,12 @@ pub(super) fn facts(
             }
         }
     }
+}
+
+/// What concerns a person's own devices is judged by its past alone.
+fn of_device(author: IdentityId, sound: bool) -> Facts {
+    let ways = sound.then(|| Way::new(author, Entitlement::Signature)).into_iter().collect();
+    Facts { ways, is_final: true, ..Facts::default() }
 }
 
 /// All that a person can have and a removal takes.

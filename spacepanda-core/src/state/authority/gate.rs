@@ -17,6 +17,9 @@ pub enum Denied {
     /// By its past nobody vouches for its device.
     #[error("its device is certified by nobody who was let in")]
     Stranger,
+    /// By its past its device was revoked, or is one too many of its author's.
+    #[error("its device was revoked, or is one too many of its author's")]
+    Device,
     /// Its author is no member.
     #[error("its author is not a member")]
     NotMember,
@@ -52,6 +55,7 @@ impl Denied {
         match self {
             Self::Missing(_) => "authority.missing",
             Self::Stranger => "permission.stranger",
+            Self::Device => "permission.device",
             Self::NotMember => "permission.not_member",
             Self::Capability(_) => "permission.denied",
             Self::Rank => "permission.rank",
@@ -122,6 +126,10 @@ pub fn authorize<T: Act>(
 pub(super) fn judge(authority: &Authority, origin: &Origin, need: &Need) -> Result<(), Denied> {
     let past = authority.resolve(&origin.past).map_err(|missing| Denied::Missing(missing.0))?;
     let author = authority.certifies(&origin.past, &origin.device).ok_or(Denied::Stranger)?;
+    // Whose author is no member has no device either, and is told that.
+    if past.member(&author).is_some() && past.device(&origin.device) != Some(author) {
+        return Err(Denied::Device);
+    }
     let home = authority.beyond_control(&origin.channel);
     if home.is_some_and(|channel| !past.channels().contains_key(channel)) {
         return Err(Denied::Channel);

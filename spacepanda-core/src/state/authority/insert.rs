@@ -1,5 +1,6 @@
 use super::{
     ControlOp, Genesis, Operation, OperationError, Standing,
+    devices::introduces_itself,
     facts::{self, Facts},
     genesis::{GENESIS_VERSION, server_of},
     judge,
@@ -21,8 +22,8 @@ pub enum InsertError {
     /// It belongs to another channel.
     #[error("it does not belong to this control channel")]
     Channel,
-    /// Nothing in its past certifies its device: it is dropped.
-    #[error("nothing in its past certifies its device")]
+    /// Neither its past nor itself certifies its device: it is dropped.
+    #[error("neither its past nor itself certifies its device")]
     Stranger,
     /// It names nothing, and is not the beginning of this server.
     #[error("it names nothing, and is not the genesis of this server")]
@@ -55,6 +56,7 @@ pub(super) fn read(envelope: &Verified, server: &ServerId) -> Result<ControlOp, 
     let sound = match &operation {
         Operation::Genesis(genesis) => is_beginning(header, genesis, server)?,
         Operation::Admit(request) => request.server == *server && request.verify().is_ok(),
+        Operation::AddDevice { certificate } => introduces_itself(header, certificate),
         _ => true,
     };
     if sound { Ok(ControlOp::Operation(operation)) } else { Err(OperationError::Invalid) }
@@ -115,7 +117,14 @@ fn author(
     does: &ControlOp,
 ) -> Result<IdentityId, InsertError> {
     if header.named().next().is_some() {
-        return log.certifies(past, &header.sender).ok_or(InsertError::Stranger);
+        let introduced = || match does {
+            ControlOp::Operation(Operation::AddDevice { certificate }) => {
+                Some(certificate.identity).filter(|who| log.is_known(past, who))
+            }
+            _ => None,
+        };
+        let author = log.certifies(past, &header.sender).or_else(introduced);
+        return author.ok_or(InsertError::Stranger);
     }
     match does {
         ControlOp::Operation(Operation::Genesis(genesis)) => {
@@ -135,13 +144,19 @@ fn op(
     does: ControlOp,
 ) -> Option<Op> {
     let header = envelope.header();
-    let facts = match &does {
+    let (mut facts, lets_write) = match &does {
         ControlOp::Nothing => return None,
-        ControlOp::ChannelMade { .. } => facts::of_channel(author),
-        ControlOp::Operation(operation) => {
-            facts::facts(log, past, author, header.timestamp, operation, envelope.id())
+        ControlOp::ChannelMade { .. } => {
+            (facts::of_channel(author), log.is_device_in(past, &author, &header.sender))
         }
+        ControlOp::Operation(operation) => (
+            facts::facts(log, past, author, header.timestamp, operation, envelope.id()),
+            log.lets_write(past, &author, &header.sender, operation),
+        ),
     };
+    if !lets_write {
+        facts.ways.clear();
+    }
     let refused = judge::judge(log, heads);
     let (way, standing) = entitled(log, past, &refused, &does, &facts);
     Some(Op {

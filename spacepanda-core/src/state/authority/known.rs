@@ -158,13 +158,16 @@ impl Authority {
         self.log.dag.frontier(&past)
     }
 
-    /// Whether an envelope of the control channel supports a state of the group: not, if a counting
-    /// removal of its author outran it.
+    /// Whether an envelope of the control channel supports a state of the group: not, if its
+    /// device does not count in its past, or a counting removal of its author outran it.
     pub fn supports(&self, envelope: &EnvelopeId) -> bool {
         let dag = &self.log.dag;
         let Some(index) = dag.index(envelope) else { return false };
-        let author = self.certified(&dag.device(index));
-        author.is_some_and(|author| !self.is_outrun(&author, envelope))
+        let device = dag.device(index);
+        self.certified(&device).is_some_and(|author| {
+            self.log.is_device_in(dag.past_of(index), &author, &device)
+                && !self.is_outrun(&author, envelope)
+        })
     }
 
     /// Whether content counts as known now: entitled by its own past, and cut off by no removal.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imbl::OrdSet;
 
@@ -7,7 +7,7 @@ use super::{
     facts::{Facts, Field, Thing, Way},
 };
 use crate::{
-    base::{DeviceId, EnvelopeId, IdentityId, Timestamp},
+    base::{DeviceId, EnvelopeId, IdentityId, ServerId, Timestamp},
     state::{
         authority::Standing,
         envelope::{Dag, Index, Past},
@@ -20,8 +20,9 @@ pub(super) type Refused = OrdSet<Index>;
 
 /// The control channel as authority sees it: its causality, and the operations in it, indexed by
 /// what they touch. Nothing here depends on the order of arrival but the numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Log {
+    pub(super) server: ServerId,
     pub(super) dag: Dag,
     pub(super) nodes: BTreeMap<Index, Node>,
     pub(super) ops: BTreeMap<Index, Op>,
@@ -31,6 +32,10 @@ pub(super) struct Log {
     pub(super) sets: BTreeMap<Field, Vec<Index>>,
     /// Who is certified where, whether that counts or not.
     pub(super) certificates: BTreeMap<DeviceId, Vec<Index>>,
+    /// The same by person, least (`order`, id) first.
+    pub(super) vouched: BTreeMap<IdentityId, BTreeSet<((u64, EnvelopeId), Index)>>,
+    /// By device: the revocations of it that count, which none ceases to.
+    pub(super) revocations: BTreeMap<DeviceId, Vec<Index>>,
     /// By guest or owner: every admission and genesis, whether it counts or not.
     pub(super) admissions: BTreeMap<IdentityId, Vec<Index>>,
     /// By invite: the admissions that were entitled by it.
@@ -82,8 +87,15 @@ impl Op {
         match self.operation() {
             Some(Operation::Genesis(genesis)) => &genesis.owners,
             Some(Operation::Admit(request)) => std::slice::from_ref(&request.certificate),
+            Some(Operation::AddDevice { certificate }) => std::slice::from_ref(certificate),
             _ => &[],
         }
+    }
+
+    /// Whom it brings in: the owners of a genesis, the guest of an admission.
+    fn admitted(&self) -> impl Iterator<Item = IdentityId> {
+        let brings = matches!(self.operation(), Some(Operation::Genesis(_) | Operation::Admit(_)));
+        self.certificates().iter().filter(move |_| brings).map(|certificate| certificate.identity)
     }
 
     /// The invite that an admission uses.
@@ -98,6 +110,29 @@ impl Op {
 }
 
 impl Log {
+    /// The log of a server of which nothing is known but its id.
+    pub(super) fn new(server: ServerId) -> Self {
+        Self {
+            server,
+            dag: Dag::default(),
+            nodes: BTreeMap::new(),
+            ops: BTreeMap::new(),
+            channels: Vec::new(),
+            gives: BTreeMap::new(),
+            takes: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            vouched: BTreeMap::new(),
+            revocations: BTreeMap::new(),
+            admissions: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            kicks: BTreeMap::new(),
+            hearings: BTreeMap::new(),
+            invites: BTreeMap::new(),
+            owners: Vec::new(),
+        }
+    }
+
     pub(super) fn op(&self, index: Index) -> &Op {
         &self.ops[&index]
     }
@@ -136,17 +171,6 @@ impl Log {
         of(&self.admissions, person).any(|index| self.dag.holds(past, index))
     }
 
-    /// Whose device it is, by a genesis or an admission in `past`, counting or not. Of several the
-    /// least (`order`, id) says.
-    pub(super) fn certifies(&self, past: &Past, device: &DeviceId) -> Option<IdentityId> {
-        of(&self.certificates, device)
-            .filter(|index| self.dag.holds(past, *index))
-            .map(|index| self.op(index))
-            .min_by_key(|op| op.rank())
-            .and_then(|op| op.certificates().iter().find(|made| made.device == *device))
-            .map(|certificate| certificate.identity)
-    }
-
     /// The last operations in the past of what is named.
     pub(super) fn heads_of(&self, named: impl IntoIterator<Item = Index>) -> Vec<Index> {
         let mut heads: Vec<_> =
@@ -179,10 +203,10 @@ impl Log {
         if let Some((field, _)) = &op.facts.sets {
             self.sets.entry(*field).or_default().push(index);
         }
-        for certificate in op.certificates() {
-            self.certificates.entry(certificate.device).or_default().push(index);
-            self.admissions.entry(certificate.identity).or_default().push(index);
+        for person in op.admitted() {
+            self.admissions.entry(person).or_default().push(index);
         }
+        self.file_devices(index, &op);
         if let Some(invite) = op.invite() {
             self.guests.entry(invite).or_default().push(index);
         }

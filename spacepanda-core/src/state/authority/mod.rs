@@ -6,6 +6,7 @@
 mod act;
 mod capability;
 mod cut;
+mod devices;
 mod facts;
 mod gate;
 mod genesis;

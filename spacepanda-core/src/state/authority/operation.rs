@@ -3,14 +3,17 @@ use std::fmt;
 use minicbor::{Decode, Decoder, Encode};
 
 use super::{Genesis, HeardLine, JoinRequest, Name, heard};
-use crate::base::{
-    EnvelopeId, IdentityId, Timestamp,
-    cbor::{self, CborError},
-    limits::PAYLOAD_LEN_MAX,
+use crate::{
+    base::{
+        DeviceId, EnvelopeId, IdentityId, Timestamp,
+        cbor::{self, CborError},
+        limits::PAYLOAD_LEN_MAX,
+    },
+    state::identity::{DeviceCertificate, SIGNATURE_LEN},
 };
 
 /// The greatest code of an operation that this version knows.
-const CODE_MAX: u32 = 7;
+const CODE_MAX: u32 = 9;
 
 /// Why a payload has no effect. It is kept and forwarded all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +80,24 @@ pub enum Operation {
         /// What.
         #[n(1)]
         name: Name,
+    },
+    /// Its own device introduces itself, as one of an identity that was let in before: nobody else
+    /// can do that for it.
+    #[n(8)]
+    AddDevice {
+        /// The identity's word for it.
+        #[n(0)]
+        certificate: DeviceCertificate,
+    },
+    /// A device of its author's identity ends, for good; see [`Operation::revoke_device`].
+    #[n(9)]
+    RevokeDevice {
+        /// Which.
+        #[n(0)]
+        device: DeviceId,
+        /// By the identity's key, over the server's id and the device's.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        signature: [u8; SIGNATURE_LEN],
     },
 }
 
@@ -172,9 +193,12 @@ impl Operation {
             }
             Self::Kick { heard, .. } => heard::are_sound(heard),
             Self::Heard { heard, .. } => !heard.is_empty() && heard::are_sound(heard),
-            Self::RevokeInvite { .. } | Self::Admit(_) | Self::Leave | Self::SetNickname { .. } => {
-                true
-            }
+            Self::RevokeInvite { .. }
+            | Self::Admit(_)
+            | Self::Leave
+            | Self::SetNickname { .. }
+            | Self::AddDevice { .. }
+            | Self::RevokeDevice { .. } => true,
         }
     }
 }
@@ -193,7 +217,7 @@ mod tests {
 
     #[test]
     fn an_unknown_code_is_newer_and_other_bytes_are_malformed() {
-        assert_eq!(Operation::decode(&[0x82, 0x08, 0x80]), Err(OperationError::Newer));
+        assert_eq!(Operation::decode(&[0x82, 0x0a, 0x80]), Err(OperationError::Newer));
         assert_eq!(Operation::decode(&[0x82, 0x06, 0x80]), Ok(Operation::Leave));
         assert!(matches!(Operation::decode(&[0x80]), Err(OperationError::Malformed(_))));
         assert!(matches!(Operation::decode(b""), Err(OperationError::Malformed(_))));
@@ -241,6 +265,24 @@ mod tests {
             (
                 Operation::SetNickname { target: None, name: Name::new("Ada").unwrap() },
                 "820782f663416461".into(),
+            ),
+            (
+                Operation::AddDevice {
+                    certificate: DeviceCertificate {
+                        identity: IdentityId::new([1; 32]),
+                        device: DeviceId::new([2; 32]),
+                        issued: Timestamp::from_micros(3),
+                        signature: [4; SIGNATURE_LEN],
+                    },
+                },
+                format!("820881a400{}01{}0203035840{}", id(1), id(2), hex::encode([4; 64])),
+            ),
+            (
+                Operation::RevokeDevice {
+                    device: DeviceId::new([5; 32]),
+                    signature: [6; SIGNATURE_LEN],
+                },
+                format!("820982{}5840{}", id(5), hex::encode([6; 64])),
             ),
         ]
     }

@@ -31,13 +31,17 @@ pub enum CommitFault {
     /// The same device twice, or more additions than allowed.
     #[error("it names a device twice, or more than allowed")]
     Count,
+    /// The group would not move up, or a leaf could not speak the version that it moves to or has.
+    #[error("its version does not go up, or a leaf cannot speak it")]
+    Version,
     /// A proposal of a kind that is refused.
     #[error("it holds a proposal of a kind that is refused")]
     Proposal,
 }
 
 /// Checks that a commit holds nothing but what its causal past calls for: additions by value of
-/// devices that may read, removals by value of devices that may not, and its author's own path.
+/// devices that may read, removals by value of devices that may not, its author's own path, and the
+/// version going up. It never leads to a leaf that cannot speak the group's version.
 ///
 /// The removal of a device that may read passes if the same commit adds it again: it pleaded, which
 /// the commit tree checks.
@@ -60,7 +64,8 @@ pub(super) fn check(
     if !facts.path.as_ref().is_none_or(|leaf| is_sound(leaf, device, author)) {
         return Err(CommitFault::Path);
     }
-    check_proposals(past, channel, &facts.proposals)
+    check_proposals(past, channel, &facts.proposals)?;
+    check_version(facts)
 }
 
 fn check_proposals(
@@ -68,11 +73,12 @@ fn check_proposals(
     channel: Option<&ChannelId>,
     proposals: &[ProposalFacts],
 ) -> Result<(), CommitFault> {
-    let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
+    let (mut added, mut removed, mut moves) = (BTreeSet::new(), BTreeSet::new(), false);
     for proposal in proposals {
         let is_new = match proposal {
             ProposalFacts::Add(leaf) => added.insert(addition(past, channel, leaf)?),
             ProposalFacts::Remove(device) => removed.insert(*device),
+            ProposalFacts::Version(_) => !std::mem::replace(&mut moves, true),
             ProposalFacts::Other => return Err(CommitFault::Proposal),
         };
         if !is_new || added.len() > ADDITIONS_PER_COMMIT_MAX {
@@ -81,6 +87,16 @@ fn check_proposals(
     }
     let may_stay = |device: &DeviceId| !added.contains(device) && may_read(past, channel, device);
     if removed.iter().any(may_stay) { Err(CommitFault::Removal) } else { Ok(()) }
+}
+
+fn check_version(facts: &CommitFacts) -> Result<(), CommitFault> {
+    let moved = facts.proposals.iter().find_map(|proposal| match proposal {
+        ProposalFacts::Version(to) => Some(*to),
+        _ => None,
+    });
+    let goes_up = moved.is_none_or(|to| to > facts.version);
+    let spoken = facts.spoken.contains(&moved.unwrap_or(facts.version));
+    if goes_up && spoken { Ok(()) } else { Err(CommitFault::Version) }
 }
 
 fn addition(

@@ -59,21 +59,11 @@ impl Authority {
         cuts.iter().any(|cut| cut.outruns(&self.log, index))
     }
 
-    /// Whose device it is, by a genesis or an admission in the closure of `past`, counting or not:
-    /// the test of what is kept.
+    /// Whose device it is, by a genesis, an admission or its own introduction in the closure of `past`,
+    /// counting or not: the test of what is kept.
     pub fn certifies(&self, past: &[EnvelopeId], device: &DeviceId) -> Option<IdentityId> {
         let past = self.log.dag.closure(past).ok()?;
         self.log.certifies(&past, device)
-    }
-
-    /// Every device that was ever certified for somebody, counting or not: whose logs a removal's
-    /// lines must name.
-    pub fn devices_of(&self, identity: &IdentityId) -> BTreeSet<DeviceId> {
-        of(&self.log.admissions, identity)
-            .flat_map(|index| self.log.op(index).certificates())
-            .filter(|certificate| certificate.identity == *identity)
-            .map(|certificate| certificate.device)
-            .collect()
     }
 
     /// The admissions of somebody that count, as of the last [`Self::settle`], by id: what a floor

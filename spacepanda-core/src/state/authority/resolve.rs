@@ -9,7 +9,7 @@ use super::{
     view::View,
 };
 use crate::{
-    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Tip, limits::DEVICES_PER_IDENTITY_MAX},
+    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Tip},
     state::{envelope::Index, identity::DeviceCertificate},
 };
 
@@ -99,30 +99,16 @@ fn member(view: &View<'_>, who: IdentityId, standing: Standing) -> Member {
         standing,
         roles: std::iter::once(Role::Everyone).chain(owner).collect(),
         nickname: setting(view, Field::Nickname(who)),
-        devices: devices(view, who, &grants),
+        devices: devices(view, &who),
         admitted_by: grants.iter().map(|grant| view.log.op(*grant).id).collect(),
         seniority: seniority_of(view, &who),
     }
 }
 
-/// The devices of a person's grants that hold: the first by (`order`, id).
-fn devices(
-    view: &View<'_>,
-    who: IdentityId,
-    grants: &[Index],
-) -> BTreeMap<DeviceId, DeviceCertificate> {
-    let mut ops: Vec<_> = grants.iter().map(|grant| view.log.op(*grant)).collect();
-    ops.sort_unstable_by_key(|op| op.rank());
-    let mut devices = BTreeMap::new();
-    for certificate in ops.iter().flat_map(|op| op.certificates()) {
-        if certificate.identity == who
-            && view.log.certifies(view.past, &certificate.device) == Some(who)
-            && devices.len() < DEVICES_PER_IDENTITY_MAX
-        {
-            devices.entry(certificate.device).or_insert_with(|| certificate.clone());
-        }
-    }
-    devices
+/// A person's devices that count, whichever grant they are a member by.
+fn devices(view: &View<'_>, who: &IdentityId) -> BTreeMap<DeviceId, DeviceCertificate> {
+    let devices = view.log.devices_in(view.past, who).into_iter();
+    devices.map(|made| (made.device, made.clone())).collect()
 }
 
 fn setting(view: &View<'_>, field: Field) -> Option<super::Name> {

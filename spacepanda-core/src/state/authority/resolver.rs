@@ -67,7 +67,7 @@ impl Authority {
         Self {
             server,
             control: control_channel(&server),
-            log: Log::default(),
+            log: Log::new(server),
             heads: Vec::new(),
             fresh: BTreeSet::new(),
             settled: Settled::default(),
@@ -172,6 +172,9 @@ impl Authority {
         let author = self.log.certifies(&past, device).ok_or(Denied::Stranger)?;
         // Nobody can name an envelope that is not written yet.
         let own_id = EnvelopeId::new([0; 32]);
+        if !self.log.lets_write(&past, &author, device, operation) {
+            return Err(Denied::Device);
+        }
         let facts = facts::facts(&self.log, &past, author, timestamp, operation, own_id);
         let view = View::whole(&self.log, &past, &refused);
         judge::entitled(&view, &facts).map(|(_, standing)| standing)

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use openmls::prelude::{
-    CommitMessageBundle, KeyPackage, LeafNodeIndex, MlsGroup, tls_codec::Serialize,
+    CommitMessageBundle, KeyPackage, LeafNodeIndex, LeafNodeParameters, MlsGroup,
+    tls_codec::Serialize,
 };
 use openmls_traits::OpenMlsProvider;
 
@@ -11,6 +12,7 @@ use super::{
     facts,
     overlay::{Overlay, Step},
     package::validate,
+    settings,
 };
 use crate::{
     base::{DeviceId, Secret, StateId, Tip, limits::ADDITIONS_PER_COMMIT_MAX},
@@ -21,13 +23,22 @@ use crate::{
     },
 };
 
-/// What a commit is to do. If it adds and removes nobody, it renews one's own leaf.
+/// What a commit is to do. If it does nothing else, it renews one's own leaf.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Change {
     /// Key packages of whom to add, 64 at most.
     pub adds: Vec<Vec<u8>>,
     /// Whom to remove. The bytes of a commit with several follow from no seed.
     pub removes: Vec<DeviceId>,
+    /// The greater version that the group is to move to, one that every leaf can speak.
+    pub version: Option<u16>,
+}
+
+impl Change {
+    /// Whether it makes one's own leaf anew: all but additions alone do.
+    fn has_path(&self) -> bool {
+        self.adds.is_empty() || !self.removes.is_empty() || self.version.is_some()
+    }
 }
 
 /// What the envelope of a commit names: its header's `parents` and `control`.
@@ -95,10 +106,18 @@ impl Group {
         // Directly before the commit: OpenMLS keeps the data of a failed attempt and forgets them
         // after a successful one.
         mls.set_aad(commit_aad(&self.state_id(), &adds, &removes, parents).to_vec());
-        let bundle = mls
-            .commit_builder()
-            .propose_removals(indices)
-            .propose_adds(packages)
+        let mut builder = mls.commit_builder().propose_removals(indices).propose_adds(packages);
+        if let Some(version) = change.version {
+            let extensions = self.settings().extensions(version)?;
+            builder =
+                builder.propose_group_context_extensions(extensions).map_err(MlsError::library)?;
+        }
+        if change.has_path() {
+            let capabilities = settings::capabilities(self.program);
+            let leaf = LeafNodeParameters::builder().with_capabilities(capabilities).build();
+            builder = builder.leaf_node_parameters(leaf);
+        }
+        let bundle = builder
             .load_psks(step.storage())
             .map_err(MlsError::library)?
             .create_group_info(false)
@@ -108,7 +127,7 @@ impl Group {
             .stage_commit(&step)
             .map_err(MlsError::library)?;
         let staged = mls.pending_commit().ok_or(MlsError::Malformed("commit"))?;
-        let facts = facts::of_commit(mls, device, self.version(), staged);
+        let facts = facts::of_commit(self, device, staged);
         let body = body_of(bundle)?;
         let (parent, seed) = (self.state_id(), seed.clone());
         Ok(Built { facts, group, parent, adds, removes, body, seed })
@@ -203,8 +222,8 @@ impl Group {
         seed: &Secret<32>,
         merge: impl FnOnce(&mut MlsGroup, &Step<'_>) -> Result<(), MlsError>,
     ) -> Result<Self, MlsError> {
-        let Self { mut mls, overlay, .. } = self;
+        let Self { mut mls, overlay, program, .. } = self;
         merge(&mut mls, &Step::new(&overlay, seed, "merge"))?;
-        Self::of(mls, Overlay::new_scope(overlay.rows()))
+        Self::of(mls, Overlay::new_scope(overlay.rows()), program)
     }
 }

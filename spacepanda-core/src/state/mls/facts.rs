@@ -1,12 +1,14 @@
 //! What a leaf or a commit is, in plain facts.
 
+use std::collections::BTreeSet;
+
 use openmls::prelude::{
     BasicCredential, Credential, CredentialType, LeafNode, LeafNodeIndex, MlsGroup, Proposal,
     ProposalOrRefType, QueuedProposal, StagedCommit,
 };
 use openmls::treesync::LeafNodeSource;
 
-use super::{Addition, MlsError, PackageRef, crypto::SeededCrypto, settings};
+use super::{Addition, Group, MlsError, PackageRef, crypto::SeededCrypto, settings, version};
 use crate::{
     base::DeviceId,
     state::{
@@ -16,19 +18,30 @@ use crate::{
 };
 
 /// Reads a commit. `group` is the state it is made on.
-pub(super) fn of_commit(
-    group: &MlsGroup,
-    sender: DeviceId,
-    version: u16,
-    commit: &StagedCommit,
-) -> CommitFacts {
+pub(super) fn of_commit(group: &Group, sender: DeviceId, commit: &StagedCommit) -> CommitFacts {
     CommitFacts {
         suite: settings::SUITE.into(),
-        version,
+        version: group.version(),
+        spoken: spoken(&group.mls, sender, commit),
         sender: Some(sender),
         path: commit.update_path_leaf_node().map(of_leaf),
         proposals: commit.queued_proposals().map(|queued| of_proposal(group, queued)).collect(),
     }
+}
+
+/// The versions that every leaf can speak in the tree that a commit leads to.
+fn spoken(group: &MlsGroup, sender: DeviceId, commit: &StagedCommit) -> BTreeSet<u16> {
+    let removed: BTreeSet<_> =
+        commit.remove_proposals().map(|queued| queued.remove_proposal().removed()).collect();
+    let path = commit.update_path_leaf_node();
+    let staying = group.treesync().full_leaves().filter(|(index, _)| !removed.contains(index));
+    let staying = staying.map(|(_, leaf)| match path {
+        Some(path) if leaf.signature_key().as_slice() == sender.as_bytes() => path,
+        _ => leaf,
+    });
+    let added: Vec<_> = commit.add_proposals().collect();
+    let added = added.iter().map(|queued| queued.add_proposal().key_package().leaf_node());
+    version::spoken_by_all(staying.chain(added))
 }
 
 /// Whom a commit adds and removes, both ascending by device.
@@ -93,15 +106,18 @@ fn device_of(key: &[u8]) -> Result<DeviceId, MlsError> {
     DeviceId::from_slice(key).ok_or(MlsError::Leaf)
 }
 
-fn of_proposal(group: &MlsGroup, queued: &QueuedProposal) -> ProposalFacts {
+fn of_proposal(group: &Group, queued: &QueuedProposal) -> ProposalFacts {
     if queued.proposal_or_ref_type() != ProposalOrRefType::Proposal {
         return ProposalFacts::Other;
     }
     match queued.proposal() {
         Proposal::Add(add) => ProposalFacts::Add(of_leaf(add.key_package().leaf_node())),
-        Proposal::Remove(remove) => {
-            device_at(group, remove.removed()).map_or(ProposalFacts::Other, ProposalFacts::Remove)
-        }
+        Proposal::Remove(remove) => device_at(&group.mls, remove.removed())
+            .map_or(ProposalFacts::Other, ProposalFacts::Remove),
+        Proposal::GroupContextExtensions(new) => group
+            .settings()
+            .version_alone(new.extensions())
+            .map_or(ProposalFacts::Other, ProposalFacts::Version),
         _ => ProposalFacts::Other,
     }
 }

@@ -1,7 +1,7 @@
-use std::fmt;
+use std::{collections::BTreeSet, fmt, sync::OnceLock};
 
 use bytes::Bytes;
-use openmls::prelude::{GroupId, MlsGroup, tls_codec::Serialize};
+use openmls::prelude::{GroupId, LeafNode, MlsGroup, tls_codec::Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     overlay::{Overlay, Step},
     package::credential,
     settings,
+    version::{self, Program},
 };
 use crate::{
     base::{DeviceId, Secret, StateId},
@@ -31,6 +32,10 @@ pub struct Group {
     state_id: StateId,
     settings: Settings,
     version: u16,
+    /// What this device can speak, whatever its leaf says yet.
+    pub(super) program: Program,
+    /// The versions that every leaf can speak, once they were asked for.
+    spoken: OnceLock<BTreeSet<u16>>,
 }
 
 /// What happened since OpenMLS's message secrets were last written to their row.
@@ -57,18 +62,30 @@ impl Group {
         settings: Settings,
         seed: &Secret<32>,
     ) -> Result<Self, MlsError> {
+        Self::create_by(Program::THIS, signer, certificate, group_id, settings, seed)
+    }
+
+    /// Makes a group as `program` does.
+    pub(super) fn create_by(
+        program: Program,
+        signer: &KeyPair,
+        certificate: &VerifiedCertificate,
+        group_id: &[u8],
+        settings: Settings,
+        seed: &Secret<32>,
+    ) -> Result<Self, MlsError> {
         let credential = credential(signer, certificate)?;
         let overlay = Overlay::new_scope(Rows::default());
         let step = Step::new(&overlay, seed, "create");
         let mls = MlsGroup::new_with_group_id(
             &step,
             &LeafSigner(signer),
-            &settings::create_config(&settings)?,
+            &settings::create_config(&settings, program)?,
             GroupId::from_slice(group_id),
             credential,
         )
         .map_err(MlsError::library)?;
-        Self::of(mls, overlay)
+        Self::of(mls, overlay, program)
     }
 
     /// Takes a state back from its rows.
@@ -76,30 +93,31 @@ impl Group {
     /// # Errors
     /// [`MlsError::Storage`] if rows are missing or damaged.
     pub fn load(rows: Rows) -> Result<Self, MlsError> {
-        Self::load_from(Overlay::kept_scope(rows))
+        Self::load_from(Overlay::kept_scope(rows), Program::THIS)
     }
 
     /// The same state in a scope of its own, in which its child will be made.
     pub(super) fn copy(&self) -> Result<Self, MlsError> {
         // What messages did to the secrets since is not needed: the child has its own.
-        Self::load_from(Overlay::new_scope(self.overlay.rows()))
+        Self::load_from(Overlay::new_scope(self.overlay.rows()), self.program)
     }
 
-    fn load_from(overlay: Overlay) -> Result<Self, MlsError> {
+    fn load_from(overlay: Overlay, program: Program) -> Result<Self, MlsError> {
         let rows = overlay.rows();
         let id = GroupId::from_slice(rows.get(ID_ROW).ok_or(MlsError::Storage)?);
         let mls = MlsGroup::load(&overlay, &id)?.ok_or(MlsError::Storage)?;
-        Self::of(mls, overlay)
+        Self::of(mls, overlay, program)
     }
 
     /// Reads what every state has off it.
-    pub(super) fn of(mls: MlsGroup, overlay: Overlay) -> Result<Self, MlsError> {
+    pub(super) fn of(mls: MlsGroup, overlay: Overlay, program: Program) -> Result<Self, MlsError> {
         if overlay.rows().get(ID_ROW).is_none() {
             overlay.put(ID_ROW.to_vec(), mls.group_id().to_vec().into());
         }
         let (settings, version) = Settings::read(mls.public_group().group_context())?;
         let (state_id, unwritten) = (state_id(&mls)?, Unwritten::Nothing);
-        Ok(Self { mls, overlay, unwritten, state_id, settings, version })
+        let spoken = OnceLock::new();
+        Ok(Self { mls, overlay, unwritten, state_id, settings, version, program, spoken })
     }
 
     /// All its rows: what is kept of a new state.
@@ -141,9 +159,27 @@ impl Group {
         self.settings
     }
 
-    /// The least protocol version it asks of its members.
+    /// The protocol version that it speaks: every member can.
     pub fn version(&self) -> u16 {
         self.version
+    }
+
+    /// The greatest version above its own that every leaf and this program can speak.
+    pub fn can_move_to(&self) -> Option<u16> {
+        let spoken = self.spoken.get_or_init(|| version::spoken_by_all(self.leaf_nodes()));
+        spoken.intersection(&self.program.versions()).copied().filter(|to| *to > self.version).max()
+    }
+
+    /// Whether this device's leaf says other versions than this program can speak: the next commit of
+    /// its own with a path corrects it.
+    pub fn leaf_is_outdated(&self) -> bool {
+        self.mls
+            .own_leaf_node()
+            .is_some_and(|leaf| version::spoken(leaf.capabilities()) != self.program.versions())
+    }
+
+    pub(super) fn leaf_nodes(&self) -> impl Iterator<Item = &LeafNode> {
+        self.mls.treesync().full_leaves().map(|(_, leaf)| leaf)
     }
 
     /// Whether this device is a member: false only in a state that one's own removal led to.

@@ -7,6 +7,7 @@ use super::{
     Group, MlsError, PackageRef, Rows, Settings, facts,
     overlay::{Overlay, RowError, Step},
     settings,
+    version::{self, Program},
 };
 use crate::{
     base::{
@@ -54,7 +55,7 @@ pub fn join(
     let rows = overlay.rows();
     let own = rows.iter().filter(|(key, _)| private.get(key).is_none());
     let own = own.map(|(key, value)| (key.to_vec(), value.clone())).collect();
-    let group = Group::of(mls, Overlay::new_scope(own))?;
+    let group = Group::of(mls, Overlay::new_scope(own), Program::THIS)?;
     let leaves = checked_leaves(&group)?;
     Ok(Joined { group, leaves, sender })
 }
@@ -99,9 +100,11 @@ impl Joined {
 }
 
 fn checked_leaves(group: &Group) -> Result<Vec<VerifiedCertificate>, MlsError> {
-    let mls = &group.mls;
-    let leaves = mls.members().filter_map(|member| mls.public_group().leaf(member.index));
-    leaves
+    if !version::spoken_by_all(group.leaf_nodes()).contains(&group.version()) {
+        return Err(MlsError::Leaf);
+    }
+    group
+        .leaf_nodes()
         .map(|leaf| match facts::of_leaf(leaf) {
             facts if facts.capable && facts.endless => facts.certificate.ok_or(MlsError::Leaf),
             _ => Err(MlsError::Leaf),

@@ -22,6 +22,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 pub mod tree;
+mod version;
 
 pub use commit::{Built, Change, Merged, Parents};
 pub use error::MlsError;
@@ -35,5 +36,6 @@ pub use payload::{
 };
 pub use rows::{RowChange, Rows};
 pub use scope_key::ScopeKey;
-pub use settings::{GROUP_VERSION, Settings, group_id};
+pub use settings::{Settings, group_id};
 pub use stage::Staged;
+pub use version::GROUP_VERSION;

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use openmls::prelude::{
     BasicCredential, CredentialWithKey, KeyPackage, KeyPackageIn, MlsMessageBodyIn, MlsMessageIn,
     MlsMessageOut, ProtocolVersion,
@@ -11,6 +13,7 @@ use super::{
     facts,
     overlay::{Overlay, Step},
     settings,
+    version::{self, Program},
 };
 use crate::{
     base::{Secret, limits::PAYLOAD_LEN_MAX},
@@ -47,6 +50,8 @@ pub struct PackageFacts {
     pub certificate: VerifiedCertificate,
     /// How often it may be used.
     pub package_use: PackageUse,
+    /// The protocol versions that its owner can speak.
+    pub versions: BTreeSet<u16>,
 }
 
 /// Makes a key package for the device of `certificate`, whose keys `signer` is.
@@ -59,12 +64,23 @@ pub fn key_package(
     package_use: PackageUse,
     seed: &Secret<32>,
 ) -> Result<KeyPackageMade, MlsError> {
+    key_package_of(Program::THIS, signer, certificate, package_use, seed)
+}
+
+/// Makes a key package as `program` does.
+pub(super) fn key_package_of(
+    program: Program,
+    signer: &KeyPair,
+    certificate: &VerifiedCertificate,
+    package_use: PackageUse,
+    seed: &Secret<32>,
+) -> Result<KeyPackageMade, MlsError> {
     let credential = credential(signer, certificate)?;
     let overlay = Overlay::new_scope(Rows::default());
     let step = Step::new(&overlay, seed, "package");
     let mut builder = KeyPackage::builder()
         .key_package_lifetime(settings::endless())
-        .leaf_node_capabilities(settings::capabilities());
+        .leaf_node_capabilities(settings::capabilities(program));
     if package_use == PackageUse::LastResort {
         builder = builder.mark_as_last_resort();
     }
@@ -108,7 +124,8 @@ pub(super) fn validate(
     }
     let package_use = if package.last_resort() { PackageUse::LastResort } else { PackageUse::Once };
     let reference = facts::reference(&package, crypto)?;
-    Ok((package, PackageFacts { reference, certificate, package_use }))
+    let versions = version::spoken(package.leaf_node().capabilities());
+    Ok((package, PackageFacts { reference, certificate, package_use, versions }))
 }
 
 fn parse(bytes: &[u8]) -> Result<KeyPackageIn, MlsError> {

@@ -5,11 +5,8 @@ use openmls::prelude::{
     ProtocolVersion, RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension,
 };
 
-use super::MlsError;
+use super::{MlsError, version::Program};
 use crate::base::{ServerId, cbor};
-
-/// The least protocol version that a group made by this program asks of its members.
-pub const GROUP_VERSION: u16 = 1;
 
 /// The format of the extension in the group context.
 const FORMAT: u16 = 1;
@@ -57,11 +54,17 @@ struct Content {
     window_states: u16,
 }
 
+impl Content {
+    fn of(extensions: &Extensions<GroupContext>) -> Result<Self, MlsError> {
+        let content = extensions.unknown(EXTENSION).ok_or(MlsError::Settings)?;
+        cbor::decode(&content.0).map_err(|_| MlsError::Settings)
+    }
+}
+
 impl Settings {
-    /// The extensions of a new group's context.
-    pub(super) fn extensions(&self) -> Result<Extensions<GroupContext>, MlsError> {
+    /// The extensions of the context of a group at `version`.
+    pub(super) fn extensions(&self, version: u16) -> Result<Extensions<GroupContext>, MlsError> {
         let Self { generation, window_hours, window_states } = *self;
-        let version = GROUP_VERSION;
         let content = Content { format: FORMAT, generation, version, window_hours, window_states };
         let content = UnknownExtension(cbor::encode(&content));
         Extensions::from_vec(vec![
@@ -81,23 +84,29 @@ impl Settings {
         let required = extensions.required_capabilities().is_some_and(|required| {
             required.extension_types().contains(&ExtensionType::Unknown(EXTENSION))
         });
-        let content = extensions.unknown(EXTENSION).ok_or(MlsError::Settings)?;
-        let content: Content = cbor::decode(&content.0).map_err(|_| MlsError::Settings)?;
+        let content = Content::of(extensions)?;
         if !required || content.format != FORMAT || context.ciphersuite() != SUITE {
             return Err(MlsError::Settings);
         }
         let Content { generation, version, window_hours, window_states, .. } = content;
         Ok((Self { generation, window_hours, window_states }, version))
     }
+
+    /// The version that `extensions` set in a group of these settings, if they set nothing else.
+    pub(super) fn version_alone(&self, extensions: &Extensions<GroupContext>) -> Option<u16> {
+        let version = Content::of(extensions).ok()?.version;
+        (self.extensions(version).ok()? == *extensions).then_some(version)
+    }
 }
 
-/// The capabilities of every leaf. `LastResort` is among them from the start: a last-resort package
-/// without it would split the group.
-pub(super) fn capabilities() -> Capabilities {
+/// The capabilities of every leaf of a program. `LastResort` is among them from the start: a
+/// last-resort package without it would split the group.
+pub(super) fn capabilities(program: Program) -> Capabilities {
+    let everybody = [ExtensionType::Unknown(EXTENSION), ExtensionType::LastResort];
     Capabilities::builder()
         .versions(vec![ProtocolVersion::Mls10])
         .ciphersuites(vec![SUITE])
-        .extensions(vec![ExtensionType::Unknown(EXTENSION), ExtensionType::LastResort])
+        .extensions(everybody.into_iter().chain(program.extensions()).collect())
         .credentials(vec![CredentialType::Basic])
         .build()
 }
@@ -122,7 +131,10 @@ pub(super) fn is_endless(lifetime: &Lifetime) -> bool {
     (lifetime.not_before(), lifetime.not_after()) == (0, u64::MAX)
 }
 
-pub(super) fn create_config(settings: &Settings) -> Result<MlsGroupCreateConfig, MlsError> {
+pub(super) fn create_config(
+    settings: &Settings,
+    program: Program,
+) -> Result<MlsGroupCreateConfig, MlsError> {
     Ok(MlsGroupCreateConfig::builder()
         .ciphersuite(SUITE)
         .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
@@ -131,9 +143,9 @@ pub(super) fn create_config(settings: &Settings) -> Result<MlsGroupCreateConfig,
         .padding_size(PADDING)
         .sender_ratchet_configuration(ratchet())
         .use_ratchet_tree_extension(false)
-        .capabilities(capabilities())
+        .capabilities(capabilities(program))
         .lifetime(endless())
-        .with_group_context_extensions(settings.extensions()?)
+        .with_group_context_extensions(settings.extensions(program.greatest)?)
         .build())
 }
 

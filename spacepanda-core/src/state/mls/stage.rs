@@ -79,7 +79,7 @@ impl Group {
             true => Some(Departure::stage(&step, mls, &body.commit)?),
             false => None,
         };
-        let facts = facts::of_commit(mls, header.sender, self.version(), &commit);
+        let facts = facts::of_commit(self, header.sender, &commit);
         let opened = Opened::new(Origin::of(header), facts);
         let (child, seed) = (payload.child, seed.clone());
         Ok((opened.clone(), Staged { opened, group, commit, departure, child, seed }))

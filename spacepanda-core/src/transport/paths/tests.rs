@@ -45,6 +45,15 @@ fn two_networks() -> (Paths, Arc<MemoryTransport>, MemoryTransport, MemoryTransp
 }
 
 #[tokio::test]
+async fn what_is_announced_stands_in_place_of_what_the_transports_find_until_they_are_closed() {
+    let (paths, ..) = two_networks();
+    let paths = paths.announcing(vec!["memory://router".to_owned()]);
+    assert_eq!(paths.addresses(), ["memory://router"]);
+    paths.close().await.unwrap();
+    assert!(paths.addresses().is_empty());
+}
+
+#[tokio::test]
 async fn links_of_several_transports_have_numbers_of_their_own() {
     let (paths, _near, left, right) = two_networks();
     assert_eq!(paths.addresses(), ["memory://near-left", "memory://near-right"]);

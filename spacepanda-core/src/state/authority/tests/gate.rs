@@ -1,5 +1,7 @@
 //! What the gate lets through, by the past of each thing alone.
 
+use std::collections::BTreeSet;
+
 use super::{
     super::{
         Act, Because, Capability, CommitFacts, CommitFault, Denied, LeafFacts, Need, ProposalFacts,
@@ -76,6 +78,7 @@ impl House {
         CommitFacts {
             suite: 3,
             version: 1,
+            spoken: BTreeSet::from([1]),
             sender: Some(author.device_id()),
             path: Some(leaf(&author.certificate)),
             proposals: vec![],
@@ -222,6 +225,48 @@ fn a_second_device_counts_by_its_own_admission() {
     let past = [house.world.id(admitted)];
     assert_eq!(house.world.authority.admissions_in(&past, &device), past);
     assert!(house.world.authority.holds(&past, &house.world.id(open)));
+}
+
+#[test]
+fn the_leaf_of_a_revoked_device_is_removed_and_never_added_and_it_commits_nothing_more() {
+    let mut house = House::new();
+    let (new, old) = (house.world.device(ADA, 1), ADA);
+    let added = house.world.introduce(new, &[house.secret]);
+    let remove = || vec![ProposalFacts::Remove(house.world.people[old].device_id())];
+    assert_eq!(house.commits(FOUNDER, added, vec![house.add(new)]), Ok(()));
+    assert_eq!(house.commits(FOUNDER, added, remove()), fault(CommitFault::Removal));
+    assert_eq!(house.commits(old, added, vec![]), Ok(()));
+    let remove = remove();
+    let revoked = house.world.revoke(new, &[added], old);
+    assert_eq!(house.commits(FOUNDER, revoked, remove), Ok(()));
+    assert_eq!(house.commits(FOUNDER, revoked, vec![house.add(old)]), fault(CommitFault::Addition));
+    assert_eq!(house.commits(old, revoked, vec![]), Err(Denied::Device));
+    assert_eq!(house.says(house.room, old, revoked), Err(Denied::Device));
+    assert_eq!(house.commits(old, added, vec![]), Ok(()), "its past stays what it was");
+    assert_eq!(house.says(house.room, new, revoked), Ok(()));
+}
+
+#[test]
+fn a_group_moves_up_to_what_all_can_speak_and_never_down() {
+    let house = House::new();
+    let commits = |version, spoken: &[u16], proposals| {
+        let spoken = spoken.iter().copied().collect();
+        let facts = CommitFacts { version, spoken, proposals, ..house.facts(ADA) };
+        house.ask(house.world.control(), ADA, house.secret, Need::Commit(facts))
+    };
+    let to = |version| vec![ProposalFacts::Version(version)];
+    let all = &[1, 2, 3];
+    assert_eq!(commits(1, all, to(2)), Ok(()));
+    assert_eq!(commits(1, all, to(3)), Ok(()));
+    assert_eq!(commits(1, all, vec![house.add(ADA), ProposalFacts::Version(2)]), Ok(()));
+    for version in [1, 2] {
+        assert_eq!(commits(2, all, to(version)), fault(CommitFault::Version), "not a greater one");
+    }
+    assert_eq!(commits(1, all, to(4)), fault(CommitFault::Version), "not all can speak it");
+    let twice = vec![ProposalFacts::Version(2), ProposalFacts::Version(3)];
+    assert_eq!(commits(1, all, twice), fault(CommitFault::Count));
+    assert_eq!(commits(2, &[1], vec![house.add(ADA)]), fault(CommitFault::Version));
+    assert_eq!(commits(2, &[1], vec![]), fault(CommitFault::Version), "also by a path");
 }
 
 fn fault(why: CommitFault) -> Result<(), Denied> {

@@ -45,6 +45,7 @@ fn resolved(
             .filter_map(|who| Some((who, matrix.member(&who)?.nickname.clone()?.to_string())))
             .collect(),
         open,
+        devices: matrix.devices().clone(),
     };
     assert!(owners.iter().all(|who| outcome.members[who] > 0));
     outcome
@@ -166,7 +167,7 @@ fn the_founder_is_out_only_by_leaving_and_nobody_is_in_without_an_admission_that
         let world = History::random(seed, 40);
         let left = (0..world.envelopes.len()).any(|at| {
             let header = world.envelopes[at].header();
-            header.sender == world.people[0].device_id()
+            world.certified(&header.sender) == world.who(0)
                 && Operation::decode(&header.payload) == Ok(Operation::Leave)
         });
         let now = world.authority.now();
@@ -189,14 +190,25 @@ fn nobody_removed_acts_beside_their_removal() {
 
 /// What counts of what a removed person wrote beside a counting removal of higher standing. (An owner
 /// who left may be removed by a lower one, which reaches nothing that was written before leaving.) An
-/// admission needs no more of its writer than to have been a member, and whoever goes is free to.
+/// admission needs no more of its writer than to have been a member, whoever goes is free to, and
+/// everybody's devices are their own.
 fn removed_who_act(world: &World) -> Vec<At> {
     let all = 0..world.envelopes.len();
     let op = |at: At| Operation::decode(&world.envelopes[at].header().payload).ok();
     let counts = |at: At| world.authority.counts(&world.id(at)) == Some(true);
     let pasts: Vec<_> = all.clone().map(|at| world.closure(&[at])).collect();
     let standing = |at: At| world.authority.operation(&world.id(at)).and_then(|op| op.standing);
-    let acts = |at: &At| !matches!(op(*at), None | Some(Operation::Admit(_) | Operation::Leave));
+    let acts = |at: &At| {
+        !matches!(
+            op(*at),
+            None | Some(
+                Operation::Admit(_)
+                    | Operation::Leave
+                    | Operation::AddDevice { .. }
+                    | Operation::RevokeDevice { .. }
+            )
+        )
+    };
     let mut found = vec![];
     for kick in all.clone().filter(|at| counts(*at)) {
         let Some(Operation::Kick { target, .. }) = op(kick) else { continue };

@@ -76,13 +76,18 @@ impl History {
 
     /// Somebody whom the past certifies, whether they may act or not.
     fn author(&mut self, known: &BTreeSet<At>) -> Option<usize> {
-        let person = self.below(PEOPLE.into());
+        let person = self.below(self.world.people.len());
         let ids: Vec<_> = known.iter().map(|at| self.world.id(*at)).collect();
         let device = self.world.people[person].device_id();
         self.world.authority.certifies(&ids, &device).map(|_| person)
     }
 
     pub(super) fn act(&mut self, author: usize, knows: &[At], known: &BTreeSet<At>) -> At {
+        match self.below(20) {
+            0 | 1 => return self.introduce(author, knows),
+            2 => return self.revoke(author, knows),
+            _ => {}
+        }
         let target = self.below(PEOPLE.into());
         let operation = match self.below(20) {
             0..=3 => self.issue(),
@@ -117,6 +122,38 @@ impl History {
             }
             _ => return self.vote(author, knows),
         };
+        self.world.write(author, knows, operation)
+    }
+
+    /// A further device of the author's, its first envelope; of few people, so that some have many.
+    fn introduce(&mut self, author: usize, knows: &[At]) -> At {
+        let certificate = self.world.people[author].certificate.identity();
+        let owner = (0..PEOPLE.into()).find(|n| self.world.who(*n) == certificate).unwrap();
+        let device = match self.below(4) {
+            0 => author,
+            _ => {
+                let number = u8::try_from(self.world.people.len()).unwrap();
+                self.world.device(owner, number)
+            }
+        };
+        // What speaks for another device than its own is kept, and introduces nobody.
+        let writer = if self.below(6) == 0 { author } else { device };
+        let operation = self.world.introduction(device);
+        self.world.write(writer, knows, operation)
+    }
+
+    /// A revocation of any device, mostly of the author's, by any signature, mostly the right one.
+    fn revoke(&mut self, author: usize, knows: &[At]) -> At {
+        let who = self.world.who(author);
+        let people = self.world.people.iter();
+        let theirs: Vec<_> = people.filter(|p| p.id() == who).map(|p| p.device_id()).collect();
+        let any = self.below(self.world.people.len());
+        let device = match self.below(6) {
+            0 => self.world.people[any].device_id(),
+            _ => theirs[self.below(theirs.len())],
+        };
+        let signer = if self.below(6) == 0 { any } else { author };
+        let operation = self.world.revocation(signer, device);
         self.world.write(author, knows, operation)
     }
 

@@ -1,3 +1,4 @@
+mod devices;
 mod duels;
 mod gate;
 mod histories;

@@ -7,7 +7,10 @@ use super::{
     super::Operation,
     world::{At, World},
 };
-use crate::base::IdentityId;
+use crate::{
+    base::{DeviceId, IdentityId},
+    state::identity::DeviceCertificate,
+};
 
 type Set = u64;
 
@@ -18,6 +21,7 @@ pub(super) struct Outcome {
     pub(super) members: BTreeMap<IdentityId, u64>,
     pub(super) nicknames: BTreeMap<IdentityId, String>,
     pub(super) open: Vec<At>,
+    pub(super) devices: BTreeMap<DeviceId, IdentityId>,
 }
 
 pub(super) struct Reference<'a> {
@@ -25,6 +29,8 @@ pub(super) struct Reference<'a> {
     past: Vec<Set>,
     ops: Vec<Option<Operation>>,
     owners: Vec<IdentityId>,
+    /// The revocations that count, which follow from their pasts alone.
+    revocations: Vec<At>,
     counts: HashMap<(At, Set), bool>,
     standing: HashMap<At, Option<(u64, Option<At>)>>,
 }
@@ -50,7 +56,14 @@ impl<'a> Reference<'a> {
             }
             _ => panic!("a history begins with its genesis"),
         };
-        Self { world, past, ops, owners, counts: HashMap::new(), standing: HashMap::new() }
+        let (counts, standing) = (HashMap::new(), HashMap::new());
+        let mut made = Self { world, past, ops, owners, revocations: vec![], counts, standing };
+        for at in 0..world.envelopes.len() {
+            if made.finds_revocation(at) {
+                made.revocations.push(at);
+            }
+        }
+        made
     }
 
     pub(super) fn closure(&self, tips: &[At]) -> Set {
@@ -81,7 +94,82 @@ impl<'a> Reference<'a> {
             }
         }
         outcome.nicknames = named.into_iter().map(|(who, (_, name))| (who, name)).collect();
+        for who in outcome.members.keys() {
+            outcome.devices.extend(self.devices(who, set).into_iter().map(|device| (device, *who)));
+        }
         outcome
+    }
+
+    /// The devices of a person in a set: the first eight, of those that came and were not revoked.
+    fn devices(&self, who: &IdentityId, set: Set) -> Vec<DeviceId> {
+        let mut came: Vec<_> = bits(set)
+            .flat_map(|at| self.certified(at).into_iter().map(move |made| (at, made)))
+            .filter(|(_, (theirs, device))| theirs == who && !self.is_revoked(device, set))
+            .map(|(at, (_, device))| (self.rank(at), device))
+            .collect();
+        came.sort();
+        let mut devices = Vec::new();
+        for (_, device) in came {
+            if !devices.contains(&device) {
+                devices.push(device);
+            }
+        }
+        devices.truncate(8);
+        devices
+    }
+
+    /// Whom an envelope certifies, with which device.
+    fn certified(&self, at: At) -> Vec<(IdentityId, DeviceId)> {
+        let pair = |made: &DeviceCertificate| (made.identity, made.device);
+        match &self.ops[at] {
+            Some(Operation::Genesis(genesis)) => genesis.owners.iter().map(pair).collect(),
+            Some(Operation::Admit(request)) => vec![pair(&request.certificate)],
+            Some(Operation::AddDevice { certificate }) if self.introduces(at, certificate) => {
+                vec![pair(certificate)]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn introduces(&self, at: At, certificate: &DeviceCertificate) -> bool {
+        certificate.device == self.world.envelopes[at].header().sender
+            && certificate.clone().verify().is_ok()
+            && bits(self.past[at]).any(|other| self.brings(other, &certificate.identity))
+    }
+
+    fn is_revoked(&self, device: &DeviceId, set: Set) -> bool {
+        self.revocations.iter().filter(|at| set >> **at & 1 == 1).any(|at| {
+            matches!(&self.ops[*at], Some(Operation::RevokeDevice { device: revoked, .. })
+                if revoked == device)
+        })
+    }
+
+    /// Whether a revocation is one: of a device of its author's that it knew, signed by the identity,
+    /// and written by a device that was not revoked itself.
+    fn finds_revocation(&self, at: At) -> bool {
+        let Some(Operation::RevokeDevice { device, .. }) = &self.ops[at] else { return false };
+        let author = self.author(at);
+        let theirs =
+            bits(self.past[at]).any(|other| self.certified(other).contains(&(author, *device)));
+        let owner = self.world.people.iter().position(|person| person.id() == author).unwrap();
+        let signed = self.world.revocation(owner, *device);
+        theirs && self.ops[at] == Some(signed) && !self.is_revoked(&self.device(at), self.past[at])
+    }
+
+    fn device(&self, at: At) -> DeviceId {
+        self.world.envelopes[at].header().sender
+    }
+
+    /// Whether the device that wrote it counts where it was written.
+    fn is_written_well(&self, at: At) -> bool {
+        let (device, past) = (self.device(at), self.past[at]);
+        match &self.ops[at] {
+            Some(Operation::AddDevice { certificate }) => {
+                self.introduces(at, certificate) && !self.is_revoked(&device, past)
+            }
+            Some(Operation::RevokeDevice { .. }) => self.revocations.contains(&at),
+            _ => self.devices(&self.author(at), past).contains(&device),
+        }
     }
 
     pub(super) fn author(&self, at: At) -> IdentityId {
@@ -147,7 +235,13 @@ impl<'a> Reference<'a> {
             _ => {}
         }
         let Some((level, invite)) = self.standing(at) else { return false };
-        if matches!(self.ops[at], Some(Operation::Leave)) {
+        let is_final = |op: &Operation| {
+            matches!(
+                op,
+                Operation::Leave | Operation::AddDevice { .. } | Operation::RevokeDevice { .. }
+            )
+        };
+        if self.ops[at].as_ref().is_some_and(is_final) {
             return true;
         }
         let (mut below, mut beside) = (0, 0);
@@ -172,6 +266,10 @@ impl<'a> Reference<'a> {
         }
         let found = match &self.ops[at] {
             None => None,
+            Some(Operation::AddDevice { .. } | Operation::RevokeDevice { .. }) => {
+                self.is_written_well(at).then_some((0, None))
+            }
+            Some(_) if at > 0 && !self.is_written_well(at) => None,
             Some(Operation::Genesis(_)) => (at == 0).then_some((GENESIS, None)),
             Some(Operation::Admit(_)) => {
                 let known = self.counting(self.past[at]);
@@ -199,7 +297,9 @@ impl<'a> Reference<'a> {
         let author = self.author(at);
         let own = self.level(&author, known, beside);
         match self.ops[at].clone()? {
-            Operation::Genesis(_) => None,
+            Operation::Genesis(_)
+            | Operation::AddDevice { .. }
+            | Operation::RevokeDevice { .. } => None,
             Operation::IssueInvite(_) | Operation::Leave => own.map(|own| (own, None)),
             Operation::RevokeInvite { invite } => {
                 let issued = self.issued(at, |other, world| world.id(other) == invite)?;

@@ -84,6 +84,11 @@ impl World {
         world
     }
 
+    /// The time of the next envelope.
+    pub(super) fn stamp(&self) -> Timestamp {
+        Timestamp::from_micros(self.clock + 1)
+    }
+
     pub(super) fn control(&self) -> ChannelId {
         control_channel(&self.server)
     }
@@ -231,6 +236,39 @@ impl World {
 
     pub(super) fn removal(&self, target: usize, heard: Vec<HeardLine>) -> Operation {
         Operation::Kick { target: self.who(target), heard }
+    }
+
+    /// Whose device it is in truth.
+    pub(super) fn certified(&self, device: &DeviceId) -> IdentityId {
+        self.people.iter().find(|person| person.device_id() == *device).unwrap().id()
+    }
+
+    /// Another device of a person's, as somebody to write as.
+    pub(super) fn device(&mut self, n: usize, device: u8) -> usize {
+        self.people.push(person(u8::try_from(n).unwrap(), device));
+        self.people.len() - 1
+    }
+
+    pub(super) fn introduction(&self, device: usize) -> Operation {
+        Operation::AddDevice { certificate: self.people[device].certificate.certificate().clone() }
+    }
+
+    /// A revocation signed by whoever this person is, of their device or another's.
+    pub(super) fn revocation(&self, person: usize, device: DeviceId) -> Operation {
+        let identity = (0..u8::MAX).map(|n| key(1, n));
+        let who = self.who(person);
+        let identity = identity.into_iter().find(|key| key.public() == who.as_bytes()).unwrap();
+        Operation::revoke_device(&identity, &self.server, device)
+    }
+
+    pub(super) fn revoke(&mut self, author: usize, knows: &[At], device: usize) -> At {
+        let operation = self.revocation(author, self.people[device].device_id());
+        self.write(author, knows, operation)
+    }
+
+    pub(super) fn introduce(&mut self, device: usize, knows: &[At]) -> At {
+        let operation = self.introduction(device);
+        self.write(device, knows, operation)
     }
 
     pub(super) fn counts(&self, at: At) -> bool {

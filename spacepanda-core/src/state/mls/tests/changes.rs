@@ -205,6 +205,6 @@ fn what_makes_no_commit_is_named() {
     let package = stranger.package(9);
     assert_eq!(build(&adding(&[&package, &package])), MlsError::List);
     assert!(matches!(build(&adding(&[&people[1].package(8)])), MlsError::Library(_)));
-    let garbage = Change { adds: vec![b"garbage".to_vec()], removes: Vec::new() };
+    let garbage = Change { adds: vec![b"garbage".to_vec()], ..Change::default() };
     assert_eq!(build(&garbage), MlsError::Malformed("key package"));
 }

@@ -145,7 +145,8 @@ fn a_key_package_that_ends_or_is_somebody_elses_is_refused() {
             .unwrap();
         MlsMessageOut::from(bundle.into_key_package()).tls_serialize_detached().unwrap()
     };
-    let (ours, endless) = (settings::capabilities, settings::endless);
+    let ours = || settings::capabilities(version::Program::THIS);
+    let endless = settings::endless;
     let suite = settings::SUITE;
     assert!(package_facts(&make(endless(), ours(), suite, &bob)).is_ok());
     let foreign = make(endless(), ours(), suite, &alice);

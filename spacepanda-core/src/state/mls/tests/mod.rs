@@ -6,3 +6,4 @@ mod hostile;
 mod people;
 mod raw;
 mod talking;
+mod versions;

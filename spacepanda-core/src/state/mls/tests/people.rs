@@ -2,7 +2,7 @@
 
 use super::super::{
     Built, Change, CommitPayload, Encrypted, Group, KeyPackageMade, Merged, MlsError, PackageUse,
-    Parents, Plaintext, Settings, join, key_package,
+    Parents, Plaintext, Settings, join, package, version::Program,
 };
 use crate::{
     base::{ChannelId, DeviceId, MessageId, Secret, Timestamp},
@@ -50,11 +50,23 @@ impl Person {
     }
 
     pub(super) fn found(&self) -> Group {
-        Group::create(&self.keys, &self.certificate, b"a group", SETTINGS, &seed(1)).unwrap()
+        self.found_by(Program::THIS)
+    }
+
+    /// A group as it would be if this person ran `program`.
+    pub(super) fn found_by(&self, program: Program) -> Group {
+        let (keys, certificate) = (&self.keys, &self.certificate);
+        Group::create_by(program, keys, certificate, b"a group", SETTINGS, &seed(1)).unwrap()
     }
 
     pub(super) fn package(&self, number: u8) -> KeyPackageMade {
-        key_package(&self.keys, &self.certificate, PackageUse::Once, &self.seed(number)).unwrap()
+        self.package_of(Program::THIS, number)
+    }
+
+    /// A key package as it would be if this person ran `program`.
+    pub(super) fn package_of(&self, program: Program, number: u8) -> KeyPackageMade {
+        let (once, seed) = (PackageUse::Once, self.seed(number));
+        package::key_package_of(program, &self.keys, &self.certificate, once, &seed).unwrap()
     }
 
     pub(super) fn envelope(
@@ -116,11 +128,11 @@ pub(super) struct Sent {
 
 pub(super) fn adding(packages: &[&KeyPackageMade]) -> Change {
     let adds = packages.iter().map(|made| made.package.clone()).collect();
-    Change { adds, removes: Vec::new() }
+    Change { adds, ..Change::default() }
 }
 
 pub(super) fn removing(people: &[&Person]) -> Change {
-    Change { adds: Vec::new(), removes: people.iter().map(|person| person.device()).collect() }
+    Change { removes: people.iter().map(|person| person.device()).collect(), ..Change::default() }
 }
 
 /// Lets a staged commit through and merges it.

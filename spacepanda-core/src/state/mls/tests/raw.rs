@@ -43,7 +43,7 @@ fn raw_commit(
         .unwrap()
         .into_messages();
     copy.mls.merge_pending_commit(&step).unwrap();
-    let child = Group::of(copy.mls, overlay::Overlay::new_scope(copy.overlay.rows()));
+    let child = Group::of(copy.mls, overlay::Overlay::new_scope(copy.overlay.rows()), copy.program);
     let child = child.map_or(StateId::new([0; 32]), |child| child.state_id());
     let payload = CommitPayload { parent, child, adds, removes };
     let commit = commit.tls_serialize_detached().unwrap();
@@ -61,7 +61,9 @@ fn new_extensions_of_the_context_are_shown_as_refused() {
     let (people, groups) = group_of(2);
     let settings = Settings { generation: 1, ..SETTINGS };
     let (_, envelope) = raw_commit(&people[0], &groups[0], no_lists(), |builder| {
-        builder.propose_group_context_extensions(settings.extensions().unwrap()).unwrap()
+        builder
+            .propose_group_context_extensions(settings.extensions(GROUP_VERSION).unwrap())
+            .unwrap()
     });
     let (opened, _) = groups[1].stage(&envelope, &seed(1)).unwrap();
     assert_eq!(opened.content().proposals, [ProposalFacts::Other]);
@@ -109,7 +111,7 @@ fn an_external_commit_is_refused() {
     let info = MlsMessageIn::tls_deserialize_exact(info.tls_serialize_detached().unwrap()).unwrap();
     let MlsMessageBodyIn::GroupInfo(info) = info.extract() else { panic!("a group info") };
     let credential = package::credential(&mallory.keys, &mallory.certificate).unwrap();
-    let capabilities = settings::capabilities();
+    let capabilities = settings::capabilities(version::Program::THIS);
     let (_, bundle) = MlsGroup::external_commit_builder()
         .with_config(settings::join_config())
         .with_aad(commit_aad(&groups[0].state_id(), &[], &[], NO_PARENTS).to_vec())
@@ -174,7 +176,7 @@ fn an_addition_whose_lifetime_ends_is_shown_as_such() {
     let (carol, provider) = (Person::new(3), OpenMlsRustCrypto::default());
     let credential = package::credential(&carol.keys, &carol.certificate).unwrap();
     let package = KeyPackage::builder()
-        .leaf_node_capabilities(settings::capabilities())
+        .leaf_node_capabilities(settings::capabilities(version::Program::THIS))
         .build(settings::SUITE, &provider, &LeafSigner(&carol.keys), credential)
         .unwrap()
         .into_key_package();

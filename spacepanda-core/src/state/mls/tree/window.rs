@@ -2,13 +2,20 @@ use std::{cmp::Reverse, time::Duration};
 
 use crate::base::{StateId, Timestamp};
 
-/// How long states are kept after they were left: what forgetting costs, and what a stolen disk opens.
+/// How long a group's states are kept after they were left.
+///
+/// The longer, the later a message may come, or a fork heal, and still be opened by its own keys; what
+/// comes later must be handed over by somebody who opened it. The price is forward secrecy: whoever
+/// takes a device's disk, and has recorded what was sent, can open everything that was written since the
+/// oldest state kept there, and nothing older. With the default that is three days, or the latest 16
+/// changes of the group, whichever is shorter; a device that is alone keeps the states it left until it
+/// has met somebody again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Hours after which a state that was left ends.
-    pub hours: u32,
-    /// A state ends when this many newer ones are kept.
-    pub states: u32,
+    /// Hours after which a state that was left ends: 1 at least.
+    pub hours: u16,
+    /// A state ends when this many newer ones are kept: 2 at least.
+    pub states: u16,
 }
 
 /// A state that is kept.
@@ -25,6 +32,8 @@ pub struct Kept {
 impl Window {
     /// Newer states of this many bytes together end a state, however few they are.
     pub const NEWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+    /// The shortest window: with less, a fork that heals within minutes already loses its keys.
+    pub const SHORTEST: Self = Self { hours: 1, states: 2 };
 
     /// The states that end now, the oldest first.
     ///
@@ -43,7 +52,7 @@ impl Window {
             let left = kept.left_at.filter(|_| kept.state != *stand);
             Reverse((left.unwrap_or(Timestamp::from_micros(u64::MAX)), kept.state))
         });
-        let (mut newer, mut newer_bytes) = (0, 0_u64);
+        let (mut newer, mut newer_bytes) = (0_u16, 0_u64);
         let mut ended = Vec::new();
         for kept in newest_first {
             let full = newer >= self.states || newer_bytes >= Self::NEWER_BYTES_MAX;
