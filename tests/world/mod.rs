@@ -83,13 +83,13 @@ pub(crate) struct Person {
     pub(crate) name: &'static str,
     pub(crate) place: Place,
     /// What is kept outside the place.
-    pub(crate) state: TempDir,
+    pub(crate) state: Arc<TempDir>,
     network: MemoryNetwork,
 }
 
 impl Person {
     pub(crate) fn new(network: &MemoryNetwork, name: &'static str, place: Place) -> Self {
-        let state = tempfile::tempdir().unwrap();
+        let state = Arc::new(tempfile::tempdir().unwrap());
         Self { name, place, state, network: network.clone() }
     }
 
