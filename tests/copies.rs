@@ -250,7 +250,9 @@ fn copy_of(network: &MemoryNetwork, original: &Person, name: &'static str) -> Pe
 
 /// A copy on the same machine.
 fn copy_beside(network: &MemoryNetwork, original: &Person, name: &'static str) -> Person {
-    Person { state: Arc::clone(&original.state), ..copy_of(network, original, name) }
+    let mut copy = copy_of(network, original, name);
+    copy.state = Arc::clone(&original.state);
+    copy
 }
 
 async fn becomes(node: &Node, wanted: Continuity) {

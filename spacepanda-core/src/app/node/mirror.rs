@@ -102,7 +102,7 @@ mod tests {
         let text = MIRROR.encode();
         assert_eq!(
             text,
-            "spacepanda-mirror-v1 7 abababababababababababababababab 3be3d4d0a6d81c0e\n"
+            "spacepanda-mirror-v1 7 abababababababababababababababab e3bc66998d1cd8ba\n"
         );
         assert_eq!(Mirror::decode(&text), Some(MIRROR));
         for at in 0..text.len() {
