@@ -34,8 +34,8 @@
 
 pub use spacepanda_core::{
     app::{
-        AppError, ChannelSummary, Event, Events, IdentityContext, InviteOptions, JoinLink,
-        JoinStep, Member, Message, MessagePage, MessageState, Missed, Node, NodeBuilder,
+        AppError, ChannelSummary, Continuity, Event, Events, Hold, IdentityContext, InviteOptions,
+        JoinLink, JoinStep, Member, Message, MessagePage, MessageState, Missed, Node, NodeBuilder,
         ServerOptions, ServerStatus, ServerSummary, Status, Text, Window,
     },
     base::{self, ChannelId, DeviceId, IdentityId, MessageId, ServerId, StateId, Timestamp},

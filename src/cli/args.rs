@@ -43,6 +43,13 @@ pub(super) struct ChatArgs {
     /// forwards, such as quic://192.0.2.7:4433; may be given several times
     #[arg(long, value_name = "URL")]
     pub(super) announce: Vec<String>,
+    /// Where it is kept how far your device has come, outside of what is copied with your node
+    /// [default: $XDG_STATE_HOME/spacepanda, or ~/.local/state/spacepanda]
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+    /// Says that no other copy of the data folder is in use, where nothing else says so
+    #[arg(long)]
+    pub(super) only_copy: bool,
     /// One JSON object per line: one reply to each line of input, and events
     #[arg(long)]
     pub(super) json: bool,

@@ -58,6 +58,8 @@ impl Chat {
     /// Starts a process with `arguments` of one's own.
     pub(crate) fn spawn(name: &str, folder: &Path, arguments: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_spacepanda"))
+            // Nothing is written into the home of whoever runs the tests.
+            .env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"))
             .args(["chat", "--json", "--data"])
             .arg(folder)
             .args(arguments)

@@ -82,12 +82,15 @@ fn sqlite_url(folder: &Path) -> String {
 pub(crate) struct Person {
     pub(crate) name: &'static str,
     pub(crate) place: Place,
+    /// What is kept outside the place.
+    pub(crate) state: Arc<TempDir>,
     network: MemoryNetwork,
 }
 
 impl Person {
     pub(crate) fn new(network: &MemoryNetwork, name: &'static str, place: Place) -> Self {
-        Self { name, place, network: network.clone() }
+        let state = Arc::new(tempfile::tempdir().unwrap());
+        Self { name, place, state, network: network.clone() }
     }
 
     /// Opens this person's node where the one before it ended.
@@ -98,6 +101,7 @@ impl Person {
     pub(crate) async fn open_over(&self, store: Arc<dyn ProviderStorageBackend>) -> Node {
         let transport = Arc::new(self.network.transport(self.name));
         let builder = Node::builder().name(self.name).store_with(store).transport_with(transport);
+        let builder = builder.state_folder(self.state.path());
         within("open a node", builder.open()).await.unwrap()
     }
 }

@@ -149,6 +149,7 @@ impl World<'_> {
                 self.story_begins(node);
                 Ok(())
             }
+            Tell::Judged => Ok(()),
             Tell::Started(Err(error)) => Err(format!("node {node} cannot start: {error}")),
             Tell::Reply(call, reply) => match self.asked.remove(&(node, call)) {
                 Some(asked) => self.answered(node, asked, reply),

@@ -20,6 +20,7 @@ pub struct NodeBuilder {
     announce: Vec<String>,
     transports: Vec<Arc<dyn Transport>>,
     folder: Option<PathBuf>,
+    state_folder: Option<PathBuf>,
     registry: Option<Registry>,
 }
 
@@ -37,6 +38,7 @@ impl NodeBuilder {
             announce: Vec::new(),
             transports: Vec::new(),
             folder: None,
+            state_folder: None,
             registry: None,
         }
     }
@@ -86,6 +88,15 @@ impl NodeBuilder {
         self
     }
 
+    /// Where it is kept how far this device has come, so that a store that was restored from a copy is
+    /// noticed at once: a folder that is not copied with the store, such as the system's for state. It
+    /// may serve many nodes. Without it a durable store that is opened again waits for a member to say
+    /// so before it sends anything, or for [`Node::confirm_only_copy`].
+    pub fn state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state_folder = Some(folder.into());
+        self
+    }
+
     /// Opens URLs by this registry, instead of everything that was linked.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
@@ -125,7 +136,7 @@ impl NodeBuilder {
             }
         }
         let paths = Paths::new(transports).announcing(self.announce);
-        Node::open(self.name, store, Arc::new(paths)).await
+        Node::open(self.name, store, Arc::new(paths), self.state_folder).await
     }
 }
 

@@ -11,8 +11,8 @@ mod os;
 pub use builder::NodeBuilder;
 pub use context::IdentityContext;
 pub use engine::{
-    AppError, ChannelSummary, Event, JoinLink, JoinStep, Member, Message, MessageState,
-    ServerStatus, ServerSummary, Status, Text,
+    AppError, ChannelSummary, Continuity, Event, Hold, JoinLink, JoinStep, Member, Message,
+    MessageState, ServerStatus, ServerSummary, Status, Text,
 };
 pub use node::{Events, InviteOptions, MessagePage, Missed, Node, ServerOptions};
 pub use opening::hint;

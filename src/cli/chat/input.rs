@@ -8,7 +8,7 @@ const HISTORY_LEN: usize = 50;
 const HISTORY_LEN_MAX: usize = 1_000;
 
 /// What each command is for.
-pub(super) const HELP: [(&str, &str); 16] = [
+pub(super) const HELP: [(&str, &str); 17] = [
     (
         "/server create [--window HOURS] NAME",
         "make a server, and write in its first channel; who steals a disk can open what was written \
@@ -26,6 +26,7 @@ pub(super) const HELP: [(&str, &str); 16] = [
     ("/revoke INVITE", "revoke an invite that /remove has named"),
     ("/leave", "leave the current server"),
     ("/device renew", "become a new device of yours, where this one must not write any more"),
+    ("/device only-copy", "say that no other copy of your data folder is in use"),
     ("/status", "show how your node and the current server are"),
     ("/help", "list the commands"),
     ("/quit", "close the node"),
@@ -48,6 +49,7 @@ pub(super) enum Command {
     Revoke([u8; 32]),
     Leave,
     RenewDevice,
+    OnlyCopy,
     Status,
     Help,
     Quit,
@@ -100,8 +102,7 @@ fn parse_command(text: &str) -> Result<Command, AppError> {
         "remove" => with(Command::Remove),
         "revoke" => invite(rest).map(Command::Revoke),
         "leave" => alone(Command::Leave),
-        "device" if rest == "renew" => Ok(Command::RenewDevice),
-        "device" => Err(usage(word)),
+        "device" => device(rest),
         "status" => alone(Command::Status),
         "help" => alone(Command::Help),
         "quit" => alone(Command::Quit),
@@ -151,6 +152,14 @@ fn history_len(rest: &str) -> Result<usize, AppError> {
             format!("`/history` takes a number from 1 to {HISTORY_LEN_MAX}. Nothing was done.");
         AppError::new("input.usage", sentence)
     })
+}
+
+fn device(rest: &str) -> Result<Command, AppError> {
+    match rest {
+        "renew" => Ok(Command::RenewDevice),
+        "only-copy" => Ok(Command::OnlyCopy),
+        _ => Err(usage("device")),
+    }
 }
 
 /// An invite's public key, in hexadecimal digits like every id.

@@ -9,6 +9,7 @@ mod output;
 mod people;
 mod reply;
 mod session;
+mod standing;
 mod told;
 
 use std::{io, process::ExitCode};
@@ -57,7 +58,7 @@ async fn talk(args: &ChatArgs, output: &Output) -> Result<(), AppError> {
     let telling = tell(&mut events, output);
     tokio::pin!(telling);
     let end = tokio::select! {
-        end = greet_and_listen(&node, is_new, &mut session, output) => end.unwrap_or(End::Input),
+        end = greet_and_listen(&node, args, is_new, &mut session, output) => end.unwrap_or(End::Input),
         told = &mut telling => if told.is_ok() { End::Node } else { End::Input },
         () = stopped() => End::Input,
     };
@@ -78,6 +79,9 @@ async fn open(args: &ChatArgs, folder: &Folder) -> Result<Node, AppError> {
     };
     let mut builder =
         Node::builder().registry(spacepanda::backends()).store(store).folder(folder.path());
+    if let Some(state) = standing::state_folder(args.state.as_deref()) {
+        builder = builder.state_folder(state);
+    }
     if let Some(name) = &args.name {
         builder = builder.name(name);
     }
@@ -99,6 +103,7 @@ async fn open(args: &ChatArgs, folder: &Folder) -> Result<Node, AppError> {
 
 async fn greet_and_listen(
     node: &Node,
+    args: &ChatArgs,
     is_new: bool,
     session: &mut Session,
     output: &Output,
@@ -113,6 +118,7 @@ async fn greet_and_listen(
         })?;
     }
     output.tell(&Told::ready(node.identity(), node.device(), session.current()))?;
+    standing::greet(node, args.only_copy, output).await?;
     listen(&mut lines::standard_input(), session, output).await
 }
 

@@ -114,6 +114,8 @@ impl People {
                 format!("This is your device {} now", short(device.0))
             }
             Told::CaughtUp { .. } => return Vec::new(),
+            Told::Continuity { continuity, message } => format!("{continuity}: {message}"),
+            Told::MessageHeld { message, .. } => format!("Your message waits: {message}"),
             Told::Missed { count } => format!("{count} events were missed; look at `/history`"),
             Told::Notice { message, .. } | Told::Failed { message, .. } => message.clone(),
         };
@@ -192,6 +194,9 @@ impl People {
             format!("peers       {}", status.peers.len()),
             format!("pending     {}", status.pending),
         ];
+        if let Some(why) = status.because {
+            lines.push(format!("{:<12}{why}", status.continuity));
+        }
         if let (Some(server), Some(members), Some(hash)) =
             (status.server, status.members, &status.state_hash)
         {

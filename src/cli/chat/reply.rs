@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 use spacepanda::{
-    AppError, ChannelId, DeviceId, IdentityId, Member, Message, MessageId, ServerId, ServerStatus,
-    ServerSummary, StateId, Status, Text,
+    AppError, ChannelId, Continuity, DeviceId, Hold, IdentityId, Member, Message, MessageId,
+    ServerId, ServerStatus, ServerSummary, StateId, Status, Text,
 };
 
 /// An id, written as text.
@@ -111,6 +111,10 @@ pub(super) struct StatusLine {
     pub(super) stand: Option<Id<StateId>>,
     /// The state that everybody chooses.
     pub(super) head: Option<Id<StateId>>,
+    pub(super) continuity: &'static str,
+    /// Why nothing is written, if nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) because: Option<&'static str>,
 }
 
 impl StatusLine {
@@ -120,6 +124,9 @@ impl StatusLine {
         channel: Option<ChannelId>,
     ) -> Self {
         let (id, server) = server.unzip();
+        let unwritten =
+            (status.continuity != Continuity::Sure).then(|| status.continuity.explain());
+        let hold = server.as_ref().and_then(|server| server.hold).map(Hold::explain);
         Self {
             identity: Id(status.identity),
             device: Id(status.device),
@@ -134,6 +141,8 @@ impl StatusLine {
             channel: channel.map(Id),
             stand: server.as_ref().and_then(|server| server.stand).map(Id),
             head: server.and_then(|server| server.head).map(Id),
+            continuity: status.continuity.name(),
+            because: unwritten.or(hold),
         }
     }
 }
@@ -274,6 +283,7 @@ mod tests {
             addresses: vec!["quic://127.0.0.1:7".to_owned()],
             peers: Vec::new(),
             pending: 2,
+            continuity: Continuity::Sure,
             server: None,
         };
         let id = "01".repeat(32);
@@ -283,7 +293,7 @@ mod tests {
                 "{{\"reply\":\"status\",\"ok\":true,\"identity\":\"{id}\",\"device\":\"{id}\",\
                  \"addresses\":[\"quic://127.0.0.1:7\"],\"peers\":[],\"pending\":2,\"epoch\":null,\
                  \"healing\":null,\"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null,\
-                  \"stand\":null,\"head\":null}}"
+                  \"stand\":null,\"head\":null,\"continuity\":\"sure\"}}"
             )
         );
     }

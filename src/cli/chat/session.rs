@@ -82,6 +82,10 @@ impl Session {
             Command::RenewDevice => {
                 Ok(Outcome::Device { device: Id(self.node.renew_device().await?) })
             }
+            Command::OnlyCopy => {
+                self.node.confirm_only_copy().await?;
+                Ok(Outcome::Done {})
+            }
             Command::Status => self.status().await,
             Command::Help => Ok(help()),
             Command::Quit => Ok(Outcome::Done {}),

@@ -1,7 +1,9 @@
 //! What happens beside the replies, as JSON writes it.
 
 use serde::Serialize;
-use spacepanda::{AppError, ChannelId, DeviceId, Event, IdentityId, Message, MessageId, ServerId};
+use spacepanda::{
+    AppError, ChannelId, Continuity, DeviceId, Event, IdentityId, Message, MessageId, ServerId,
+};
 
 use super::{
     folder::Place,
@@ -102,6 +104,19 @@ pub(super) enum Told {
         server: Id<ServerId>,
         device: Id<DeviceId>,
     },
+    /// Whether the data folder may be written with.
+    Continuity {
+        continuity: &'static str,
+        message: &'static str,
+    },
+    /// A message waits that was accepted.
+    MessageHeld {
+        code: &'static str,
+        message: &'static str,
+        server: Id<ServerId>,
+        channel: Id<ChannelId>,
+        id: Id<MessageId>,
+    },
 }
 
 impl Told {
@@ -122,6 +137,11 @@ impl Told {
             server: place.map(|place| Id(place.server)),
             channel: place.map(|place| Id(place.channel)),
         }
+    }
+
+    /// Whether the data folder may be written with.
+    pub(super) fn continuity(continuity: Continuity) -> Self {
+        Self::Continuity { continuity: continuity.name(), message: continuity.explain() }
     }
 
     /// What a node told; `None` for what this program is too old to know.
@@ -178,6 +198,15 @@ impl Told {
             Event::CaughtUp { server, device } => {
                 Self::CaughtUp { server: Id(server), device: Id(device) }
             }
+            Event::Continuity { continuity } => Self::continuity(continuity),
+            Event::MessageHeld { server, channel, id, hold } => Self::MessageHeld {
+                code: hold.code(),
+                message: hold.explain(),
+                server: Id(server),
+                channel: Id(channel),
+                id: Id(id),
+            },
+            Event::MirrorFailed { message } => Self::Notice { code: "mirror.failed", message },
             _ => return None,
         })
     }

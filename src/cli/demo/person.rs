@@ -155,6 +155,7 @@ async fn open(name: &str, folder: &Path) -> Result<Node, Failure> {
         .name(name)
         .store(format!("sqlite://{}", file.path()))
         .listen("quic://127.0.0.1:0")
-        .folder(folder);
+        .folder(folder)
+        .state_folder(folder.join("state"));
     Ok(builder.open().await?)
 }

@@ -44,6 +44,7 @@ impl Machine {
     }
 
     pub(super) fn command(&mut self, call: Call, command: Command, cx: &mut Cx<'_>) {
+        let Some(command) = self.pass(call, command, cx) else { return };
         let reply = match command {
             Command::CreateServer { name, window } => self.create_server(&name, window, cx),
             Command::JoinServer { link } => return self.join_server(call, &link, cx),
@@ -76,6 +77,7 @@ impl Machine {
             }
             Command::RenewDevice => Ok(Reply::Device(self.renew_device(cx))),
             Command::Servers => Ok(Reply::Servers(self.server_list())),
+            Command::ConfirmOnlyCopy => self.confirm_only_copy(cx),
             Command::Status { server } => self.status(server),
         };
         cx.reply(call, reply);
@@ -223,6 +225,7 @@ impl Server {
         timeline::put_draft(&mut cx.fx.batch, number, &draft);
         self.drafts.push_back((number, draft));
         node.flush(self.id);
+        self.tell_waiting(node, channel, id, cx);
         Ok(Reply::Message(id))
     }
 

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::continuity::{Continuity, Hold};
 use crate::base::{ChannelId, DeviceId, IdentityId, MessageId, ServerId, Timestamp};
 
 /// Where one of one's own messages is.
@@ -246,6 +247,27 @@ pub enum Event {
         server: ServerId,
         /// What it waits for, for people; `None` once it is whole.
         waiting: Option<String>,
+    },
+    /// It turned out whether the store may write with its device.
+    Continuity {
+        /// Whether it may.
+        continuity: Continuity,
+    },
+    /// A message was accepted, and waits as nothing is written now.
+    MessageHeld {
+        /// In which server.
+        server: ServerId,
+        /// In which channel.
+        channel: ChannelId,
+        /// Its name.
+        id: MessageId,
+        /// Why.
+        hold: Hold,
+    },
+    /// What is kept outside the store about how far its device has come cannot be used.
+    MirrorFailed {
+        /// What happened, for people.
+        message: String,
     },
     /// Everything that a peer showed of a server is held.
     CaughtUp {

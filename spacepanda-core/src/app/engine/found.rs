@@ -49,6 +49,7 @@ impl Machine {
         .map_err(|error| internal(&error))?;
 
         let mut server = Server::begin(node, id, cx);
+        server.compared = true;
         let root = RootPayload { generation: settings.generation, state: group.state_id() };
         let nickname = Operation::SetNickname { target: None, name: node.me().name.clone() };
         let server_name = StructureOp::SetServerName { name };

@@ -3,6 +3,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::{
+    continuity::{Continuity, Finding, Hold},
     error::AppError,
     event::{Event, Message},
     reads::Reads,
@@ -51,6 +52,9 @@ pub enum Input {
     },
     /// The addresses at which this node can be reached, at the start and when they change.
     Addresses(Vec<String>),
+    /// What was found outside the store about how far its device had come: once after the machine has
+    /// [`Started`](Tell::Started), and again when that changes.
+    Found(Finding),
     /// The machine's deadline has come.
     Tick,
 }
@@ -139,6 +143,8 @@ pub enum Command {
         /// Of which server.
         server: ServerId,
     },
+    /// Says that there is no other copy of the store.
+    ConfirmOnlyCopy,
     /// Says how the node is, and how a server is.
     Status {
         /// Which server, if one.
@@ -238,6 +244,8 @@ pub struct Status {
     pub peers: Vec<DeviceId>,
     /// Messages accepted and not yet delivered.
     pub pending: usize,
+    /// Whether the store may write with its device.
+    pub continuity: Continuity,
     /// The server asked about.
     pub server: Option<ServerStatus>,
 }
@@ -261,6 +269,8 @@ pub struct ServerStatus {
     pub unopened: usize,
     /// The names of those who were asked for them.
     pub asked: Vec<String>,
+    /// Why nothing is written in it now; what is accepted waits.
+    pub hold: Option<Hold>,
 }
 
 /// What to do once everything before it is durable.
@@ -280,6 +290,9 @@ pub enum Tell {
     /// The machine has its identity and its servers; calls are answered from now on. Or it cannot go
     /// on, and says why.
     Started(Result<(IdentityId, DeviceId), AppError>),
+    /// What was found outside the store is taken into account, and the store may be what is kept there
+    /// from now on.
+    Judged,
     /// The answer to a call.
     Reply(Call, Result<Reply, AppError>),
     /// Something happened.

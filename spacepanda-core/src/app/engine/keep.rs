@@ -46,6 +46,9 @@ impl Server {
         } else {
             self.judge(&envelope, cx)
         };
+        if !matches!(verdict, Verdict::Drop) {
+            self.look_at_own(node, &envelope, cx);
+        }
         match verdict {
             Verdict::Drop => {}
             Verdict::Wait(missing, tip) => {
@@ -158,6 +161,7 @@ impl Server {
             node.queue(Work::Keep { server: self.id, envelope, from: Some(from) });
             return;
         }
+        self.look_at_own(node, &envelope, cx);
         if let Some(channel) = self.channels.get_mut(&channel_id) {
             channel.remember(tip.id, envelope.header().order);
         }

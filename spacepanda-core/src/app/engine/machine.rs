@@ -13,6 +13,7 @@ use super::{
     reads::{Loaded, Reads},
     server::Server,
     start,
+    tenure::Tenure,
 };
 use crate::{
     base::{ChannelId, DeviceId, Frontier, PeerId, Secret, ServerId, StateId, Timestamp, Tip},
@@ -39,6 +40,7 @@ pub(super) struct Node {
     pub links: Links,
     pub sync: FrontierSync,
     pub channels: BTreeMap<ChannelId, ServerId>,
+    pub tenure: Tenure,
     pub work: VecDeque<Work>,
     /// Servers with a [`Work::Settle`] in the queue.
     settling: BTreeSet<ServerId>,
@@ -108,6 +110,8 @@ pub(super) enum Work {
     Flush(ServerId),
     /// Let go of the private part of a key package of one's own.
     ForgetPackage(ServerId, u32),
+    /// Tell why nothing is written any more.
+    Stopped,
     /// Let go of a state whose window has passed.
     EndState(ServerId, StateId),
     SyncLoad {
@@ -161,6 +165,16 @@ impl Machine {
     /// A machine before its first step, which loads or makes the identity. `name` is what its person
     /// is called at first; it is needed only where no identity is kept yet.
     pub fn new(name: Option<String>) -> Self {
+        Self::begin(name, Tenure::new(true))
+    }
+
+    /// As [`new`](Self::new), for a driver that says by [`Input::Found`] what it found outside the
+    /// store about how far its device had come. Nothing is written before.
+    pub fn to_be_judged(name: Option<String>) -> Self {
+        Self::begin(name, Tenure::new(false))
+    }
+
+    fn begin(name: Option<String>, tenure: Tenure) -> Self {
         Self {
             node: Node {
                 first_name: name,
@@ -171,6 +185,7 @@ impl Machine {
                 links: Links::default(),
                 sync: FrontierSync::new(),
                 channels: BTreeMap::new(),
+                tenure,
                 work: VecDeque::from([Work::Start]),
                 settling: BTreeSet::new(),
                 flushing: BTreeSet::new(),
@@ -304,7 +319,7 @@ impl Machine {
             Work::ServeTree { server: id, state, .. } => {
                 server(id).map(|s| s.group_reads(state)).unwrap_or_default()
             }
-            Work::Input(_) | Work::Settle(_) | Work::Flush(_) => Reads::default(),
+            Work::Input(_) | Work::Settle(_) | Work::Flush(_) | Work::Stopped => Reads::default(),
         }
     }
 
@@ -347,6 +362,7 @@ impl Machine {
             Work::ForgetPackage(server, number) => {
                 self.on(server, |s, _| s.forget_package(number, cx));
             }
+            Work::Stopped => self.stopped(cx),
             Work::EndState(server, state) => self.on(server, |s, _| s.end_state(state, cx)),
             Work::SyncLoad { ticket, reads } => self.sync_loaded(ticket, &reads, cx),
             Work::SyncProbe { ticket, channel, tips } => {
@@ -369,6 +385,7 @@ impl Machine {
             Input::Frame { link, bytes } => self.frame(link, &bytes, cx),
             Input::Disconnected { link } => self.disconnected(link, cx),
             Input::Addresses(addresses) => self.addresses(addresses, cx),
+            Input::Found(finding) => self.take_finding(finding, cx),
             Input::Tick => self.tick(cx),
         }
     }

@@ -11,6 +11,7 @@ mod chance;
 mod channel;
 mod comeback;
 mod commands;
+mod continuity;
 mod enter;
 mod error;
 mod event;
@@ -38,9 +39,11 @@ mod start;
 mod start_over;
 mod states;
 mod talk;
+mod tenure;
 mod version;
 mod write;
 
+pub use continuity::{Continuity, Finding, Hold};
 pub use error::AppError;
 pub use event::{Event, JoinStep, Message, MessageState, Text};
 pub use input::{

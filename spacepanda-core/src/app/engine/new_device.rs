@@ -24,6 +24,7 @@ impl Machine {
         let old = account.device();
         account.renew(cx.now, &mut cx.chance);
         account.put(&mut cx.fx.batch);
+        self.node.renew_tenure(cx);
         self.node.links.book.remove(&old);
         cx.fx.batch.delete(VIEW, rows::address_key(&old));
         let addresses = self.node.links.addresses.clone();
@@ -31,7 +32,10 @@ impl Machine {
         let ids: Vec<_> = self.servers.keys().copied().collect();
         for id in ids {
             let Some(server) = self.servers.get_mut(&id) else { continue };
+            // Nobody knows the new device yet, so there is nothing to wait for.
+            server.compared = true;
             server.renew(&mut self.node, old, cx);
+            server.compare_anew();
             if let Some(link) = server.open_link(&self.node) {
                 server.join = None;
                 // The link was read before, and a request is made of what is here.

@@ -89,7 +89,8 @@ impl Machine {
             addresses: self.node.links.addresses.clone(),
             peers: self.node.links.peers().collect(),
             pending,
-            server: server.map(|server| server.status(&account.identity())),
+            continuity: self.node.tenure.continuity(),
+            server: server.map(|server| server.status(&self.node)),
         })))
     }
 }
@@ -215,8 +216,8 @@ impl Server {
         }
     }
 
-    fn status(&self, me: &IdentityId) -> ServerStatus {
-        let (unopened, asked) = self.unopened_now(me);
+    fn status(&self, node: &Node) -> ServerStatus {
+        let (unopened, asked) = self.unopened_now(&node.me().identity());
         ServerStatus {
             epoch: self.stand_group().map(Group::epoch),
             stand: self.stand,
@@ -226,6 +227,7 @@ impl Server {
             state_hash: self.state_hash(),
             unopened,
             asked,
+            hold: self.hold(node),
         }
     }
 

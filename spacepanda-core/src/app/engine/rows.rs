@@ -20,6 +20,9 @@ pub(super) const TREE: Namespace = Namespace::new("tree");
 /// The key of the account's row.
 pub(super) const ACCOUNT: &[u8] = b"account";
 
+/// The key of the row that says whether the store may write with its device.
+pub(super) const TENURE: &[u8] = b"tenure";
+
 /// Whose node this is.
 #[derive(Encode, Decode)]
 #[cbor(map)]

@@ -89,6 +89,9 @@ pub(super) struct Server {
     pub shares: BTreeMap<PeerId, BTreeMap<ChannelId, Share>>,
     pub caught_up: BTreeMap<PeerId, BTreeSet<ChannelId>>,
     pub caught_up_at: Option<Timestamp>,
+    /// Whether a member has shown in this run how far they saw this device's logs, or none need to.
+    pub compared: bool,
+    pub compare_by: Option<Timestamp>,
     /// When this device commits what is called for, unless somebody did.
     pub reconcile_at: Option<(StateId, Timestamp)>,
     pub window_at: Option<Timestamp>,
@@ -168,6 +171,8 @@ impl Server {
             shares: BTreeMap::new(),
             caught_up: BTreeMap::new(),
             caught_up_at: None,
+            compared: false,
+            compare_by: None,
             reconcile_at: None,
             window_at: None,
             roots: Roots::default(),
@@ -260,6 +265,7 @@ impl Server {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let reconcile = self.reconcile_at.map(|(_, at)| at);
         let join = self.join.as_ref().and_then(Join::deadline);
+        let compare = self.compare_deadline();
         let trees = self.trees.values().filter_map(|ask| ask.until);
         let handover = self.handover.deadline().filter(|_| self.loaded);
         let others = [
@@ -268,6 +274,7 @@ impl Server {
             self.comeback.at,
             self.start_over_at,
             handover,
+            compare,
         ];
         reconcile.into_iter().chain(join).chain(trees).chain(others.into_iter().flatten()).min()
     }

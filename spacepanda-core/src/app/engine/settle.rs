@@ -163,6 +163,7 @@ impl Server {
         }
         self.recount(node, cx);
         self.share(node, cx);
+        self.compare(node, cx);
         self.lapse_trees(cx.now);
         self.choose(node, cx);
         self.look_at_stand();

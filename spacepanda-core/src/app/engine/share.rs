@@ -132,7 +132,7 @@ impl Server {
             let key = super::rows::caught_up_key(self.number);
             cx.fx.batch.put(super::rows::VIEW, key, crate::base::cbor::encode(&cx.now));
             cx.tell(super::event::Event::CaughtUp { server: self.id, device: peer });
-            if first || self.join.is_some() {
+            if first || self.join.is_some() || self.awaits_comparing(node) {
                 node.settle(self.id);
             }
         }

@@ -25,7 +25,7 @@ const CONTROL_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) fn reads() -> Reads {
     Reads {
-        rows: vec![(NODE, rows::ACCOUNT.into())],
+        rows: vec![(NODE, rows::ACCOUNT.into()), (NODE, rows::TENURE.into())],
         prefixes: vec![
             (NODE, rows::numbers_prefix()),
             (VIEW, rows::addresses_prefix()),
@@ -50,6 +50,7 @@ impl Machine {
             self.node.work.clear();
             return;
         }
+        self.node.take_tenure(cx);
         self.node.numbers = Numbers::load(cx.loaded.prefix(&NODE, &rows::numbers_prefix()));
         self.node.links.load_book(cx.loaded.prefix(&VIEW, &rows::addresses_prefix()));
         for (id, number) in self.node.numbers.servers() {

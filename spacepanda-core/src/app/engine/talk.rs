@@ -28,7 +28,7 @@ impl Server {
             return;
         }
         // What arrived may have put somebody out: that is looked at first.
-        if node.is_settling(&self.id) {
+        if node.is_settling(&self.id) || self.holds_messages(node) {
             return;
         }
         if !self.clear_stand(node, cx) {

@@ -13,7 +13,8 @@ use crate::{
 };
 
 impl Server {
-    /// The header of the next envelope of one's own in `channel`, without its payload.
+    /// The header of the next envelope of one's own in `channel`, without its payload; none while nothing
+    /// may be written. Whoever encrypts asks for it first.
     pub(super) fn next_header(
         &self,
         node: &Node,
@@ -21,6 +22,9 @@ impl Server {
         payload_type: PayloadType,
         cx: &Cx<'_>,
     ) -> Option<Header> {
+        if self.hold(node).is_some() {
+            return None;
+        }
         let next = self.channels.get(&channel)?.next(node.device(), cx.now);
         let control = (channel != self.control).then(|| {
             let room = PARENTS_MAX - next.parents.len();

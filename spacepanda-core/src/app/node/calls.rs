@@ -263,6 +263,18 @@ impl Node {
         status.server.ok_or_else(|| unexpected(&Reply::Done))
     }
 
+    /// Says that there is no other copy of the data folder, so that this one may go on although nothing
+    /// outside it says so.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, [`status`](Self::status) says whether it was taken.
+    ///
+    /// # Errors
+    /// `device.rolled_back` and `device.cloned` if it is known that it may not.
+    pub async fn confirm_only_copy(&self) -> Result<(), AppError> {
+        self.done(Command::ConfirmOnlyCopy).await
+    }
+
     async fn status_of(&self, server: Option<ServerId>) -> Result<Status, AppError> {
         match self.call(Command::Status { server }).await? {
             Reply::Status(status) => Ok(*status),

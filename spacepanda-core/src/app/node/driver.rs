@@ -10,6 +10,7 @@ use super::{
     fault::Fault,
     links::Links,
     machinery::Machinery,
+    mirroring::{Heard, Mirroring},
     reads::Kept,
     saves::{Outcome, Saves},
 };
@@ -50,6 +51,7 @@ pub(super) struct Parts<M> {
     pub(super) machine: Box<dyn Fn() -> M + Send>,
     pub(super) backend: Arc<dyn ProviderStorageBackend>,
     pub(super) kept: Kept,
+    pub(super) mirroring: Mirroring,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) events: broadcast::Sender<Event>,
@@ -68,6 +70,7 @@ pub(super) struct Driver<M> {
     pub(super) backend: Arc<dyn ProviderStorageBackend>,
     pub(super) kept: Kept,
     pub(super) saves: Saves,
+    pub(super) mirroring: Mirroring,
     pub(super) transport: Arc<dyn Transport>,
     hears: bool,
     pub(super) links: Links,
@@ -99,6 +102,7 @@ enum Wake {
     Look,
     Event(Result<TransportEvent>),
     Request(Option<Request>),
+    Mirror(Heard),
 }
 
 /// Whether the driver goes on.
@@ -116,8 +120,9 @@ impl<M: Machinery> Driver<M> {
             machine: (parts.machine)(),
             make: parts.machine,
             backend: parts.backend,
+            saves: Saves::new(parts.kept.generation()),
             kept: parts.kept,
-            saves: Saves::default(),
+            mirroring: parts.mirroring,
             links: Links::new(Arc::clone(&parts.transport)),
             dials: Dials::new(Arc::clone(&parts.transport)),
             transport: parts.transport,
@@ -209,6 +214,7 @@ impl<M: Machinery> Driver<M> {
 
     fn saved(&mut self, saved: Result<Vec<Outcome>>) -> Result<(), Fault> {
         let outcomes = saved?;
+        self.mirroring.saved(self.saves.saved());
         self.failures = 0;
         self.backoff.reset();
         self.release(outcomes)?;
@@ -225,6 +231,7 @@ impl<M: Machinery> Driver<M> {
         tokio::select! {
             saved = self.saves.end(), if in_flight => Wake::Saved(saved),
             _ = self.closing.wait_for(|closing| *closing), if !self.is_closing => Wake::Closing,
+            heard = self.mirroring.next(), if room => Wake::Mirror(heard),
             dialled = self.dials.next(), if room => Wake::Dialled(dialled),
             () = sleep(until_due), if room => Wake::Due,
             _ = self.look.tick(), if room => Wake::Look,
@@ -261,6 +268,7 @@ impl<M: Machinery> Driver<M> {
                 self.push(Input::Command(Call(self.last_call), command));
             }
             Wake::Request(None) => return Ok(Flow::Stop),
+            Wake::Mirror(heard) => self.hear_mirror(heard),
         }
         Ok(Flow::On)
     }
@@ -288,7 +296,7 @@ impl<M: Machinery> Driver<M> {
         }
     }
 
-    fn push(&mut self, input: Input) {
+    pub(super) fn push(&mut self, input: Input) {
         self.machine.push(input);
         self.busy = true;
     }

@@ -16,6 +16,7 @@ impl<M: Machinery> Driver<M> {
         };
         self.answer_all(ended.as_ref().err());
         self.links.finish().await;
+        self.mirroring.finish().await;
         let transport = self.transport.close().await.map_err(AppError::from);
         let store = self.backend.close().await.map_err(AppError::from);
         ended.and(store).and(transport)
@@ -24,6 +25,7 @@ impl<M: Machinery> Driver<M> {
     async fn save_all(&mut self) -> Result<(), AppError> {
         while self.saves.in_flight() {
             let outcomes = self.saves.end().await.map_err(|error| not_saved(&error))?;
+            self.mirroring.saved(self.saves.saved());
             self.release(outcomes)?;
             self.save()?;
         }

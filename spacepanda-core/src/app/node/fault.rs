@@ -52,7 +52,10 @@ impl<M: Machinery> Driver<M> {
         };
         if self.saves.in_flight() {
             match self.saves.end().await {
-                Ok(outcomes) => self.release(outcomes)?,
+                Ok(outcomes) => {
+                    self.mirroring.saved(self.saves.saved());
+                    self.release(outcomes)?;
+                }
                 // A read that failed because this save did tells less.
                 Err(save) => error = save,
             }
@@ -68,6 +71,7 @@ impl<M: Machinery> Driver<M> {
             }
             match Kept::open(self.backend.clone()).await {
                 Ok(kept) => {
+                    self.saves.resume(kept.generation());
                     self.kept = kept;
                     self.machine = (self.make)();
                     self.begin();

@@ -8,6 +8,8 @@ mod events;
 mod fault;
 mod links;
 mod machinery;
+mod mirror;
+mod mirroring;
 mod queue;
 mod reads;
 mod release;
@@ -15,7 +17,7 @@ mod saves;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -28,6 +30,7 @@ use self::{
     ending::closed,
     events::EVENTS_MAX,
     machinery::Machinery,
+    mirroring::Mirroring,
     reads::Kept,
 };
 use super::{
@@ -78,15 +81,17 @@ impl Node {
         name: Option<String>,
         backend: Arc<dyn ProviderStorageBackend>,
         transport: Arc<dyn Transport>,
+        state_folder: Option<PathBuf>,
     ) -> Result<Self, AppError> {
-        let machine = move || Machine::new(name.clone());
-        Self::open_with(Box::new(machine), backend, transport).await
+        let machine = move || Machine::to_be_judged(name.clone());
+        Self::open_with(Box::new(machine), backend, transport, state_folder).await
     }
 
     async fn open_with<M: Machinery>(
         machine: Box<dyn Fn() -> M + Send>,
         backend: Arc<dyn ProviderStorageBackend>,
         transport: Arc<dyn Transport>,
+        state_folder: Option<PathBuf>,
     ) -> Result<Self, AppError> {
         let kept = match Kept::open(Arc::clone(&backend)).await {
             Ok(kept) => kept,
@@ -107,6 +112,7 @@ impl Node {
             machine,
             backend: Arc::clone(&backend),
             kept,
+            mirroring: Mirroring::new(state_folder),
             transport,
             requests: to_answer,
             events,

@@ -4,18 +4,24 @@ use bytes::Bytes;
 
 use crate::{
     app::engine::{Effects, Loaded, Reads},
-    base::Result,
+    base::{Error, ErrorKind, Result},
     store::{Batch, CrdtStore, LogStore, Namespace, Page, ProviderStorageBackend, Staged},
 };
 
 /// Rows of one page while a whole prefix is read.
 const PREFIX_PAGE_LEN: usize = 1_024;
 
+/// Where each batch says which one it is.
+const NODE: Namespace = Namespace::new("node");
+const GENERATION: &[u8] = b"generation";
+
 /// What is kept, with what is staged and not yet saved.
 #[derive(Clone)]
 pub(super) struct Kept {
     staged: Arc<Staged<dyn ProviderStorageBackend>>,
     logs: LogStore,
+    /// The number of the last batch when it was opened; 0 if there was none.
+    generation: u64,
 }
 
 impl Kept {
@@ -26,7 +32,21 @@ impl Kept {
     pub(super) async fn open(backend: Arc<dyn ProviderStorageBackend>) -> Result<Self> {
         let staged = Arc::new(Staged::new(backend));
         let logs = LogStore::open(Arc::clone(&staged) as Arc<dyn ProviderStorageBackend>).await?;
-        Ok(Self { staged, logs })
+        let generation = staged.load(&NODE, GENERATION).await?;
+        let generation = generation.map_or(Ok(0), |row| read_generation(&row))?;
+        Ok(Self { staged, logs, generation })
+    }
+
+    /// The number of the last batch when this was opened; 0 of a new store.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Stages the number of the batch that is saved next.
+    pub(super) fn number(&self, generation: u64) {
+        let mut batch = Batch::new();
+        batch.put(NODE, GENERATION, generation.to_be_bytes().to_vec());
+        self.staged.stage(batch);
     }
 
     /// Answers all `reads`.
@@ -102,4 +122,11 @@ impl Kept {
             page.after = rows.last().map(|(key, _)| key.clone());
         }
     }
+}
+
+fn read_generation(row: &[u8]) -> Result<u64> {
+    let number = row.try_into().map(u64::from_be_bytes);
+    number.map_err(|_| {
+        Error::new(ErrorKind::Corrupt, "open: the number of the last batch is damaged")
+    })
 }

@@ -1,5 +1,8 @@
-use super::{driver::Driver, machinery::Machinery, saves::Outcome};
-use crate::app::engine::{Act, AppError, Event, Input, Tell};
+use super::{driver::Driver, machinery::Machinery, mirroring::Heard, saves::Outcome};
+use crate::{
+    app::engine::{Act, AppError, Event, Finding, Input, Tell},
+    base::DeviceId,
+};
 
 impl<M: Machinery> Driver<M> {
     /// Acts, then tells, step by step.
@@ -13,6 +16,30 @@ impl<M: Machinery> Driver<M> {
             }
         }
         Ok(())
+    }
+
+    /// Says to the machine what was found outside the store: before any call can reach it.
+    fn find_mirror(&mut self, device: &DeviceId) -> Result<(), AppError> {
+        let (finding, failed) = self.mirroring.find(device, self.kept.generation());
+        if finding == Finding::Ahead {
+            self.mirroring.mark()?;
+        }
+        if let Some(message) = failed {
+            self.hear_mirror(Heard::Failed(message));
+        }
+        self.push(Input::Found(finding));
+        Ok(())
+    }
+
+    pub(super) fn hear_mirror(&mut self, heard: Heard) {
+        match heard {
+            Heard::Shared => self.push(Input::Found(Finding::Shared)),
+            Heard::Failed(message) => {
+                tracing::warn!("the mirror outside the data folder cannot be used");
+                // Perhaps nobody listens.
+                let _ = self.events.send(Event::MirrorFailed { message });
+            }
+        }
     }
 
     fn act(&mut self, act: Act) {
@@ -31,12 +58,14 @@ impl<M: Machinery> Driver<M> {
         match tell {
             Tell::Started(Ok(ids)) => {
                 self.device.send_replace(Some(ids.1));
+                self.find_mirror(&ids.1)?;
                 if let Some(started) = self.started.take() {
                     // Whoever opens the node may have given up; then its handle is gone too.
                     let _ = started.send(Ok(ids));
                 }
             }
             Tell::Started(Err(error)) => return Err(error),
+            Tell::Judged => self.mirroring.begin()?,
             Tell::Reply(call, reply) => {
                 if let Some(answer) = self.calls.remove(&call) {
                     // Whoever called may have given up.
@@ -46,6 +75,7 @@ impl<M: Machinery> Driver<M> {
             Tell::Event(event) => {
                 if let Event::DeviceRenewed { device } = &event {
                     self.device.send_replace(Some(*device));
+                    self.mirroring.renew(device)?;
                 }
                 // Perhaps nobody listens.
                 let _ = self.events.send(event);

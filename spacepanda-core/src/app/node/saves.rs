@@ -22,8 +22,9 @@ pub(super) struct Outcome {
 /// One save in flight, and what is gathered for the next one.
 ///
 /// An outcome comes out once everything staged up to its step is saved, in the order of the steps.
-#[derive(Default)]
 pub(super) struct Saves {
+    /// Which batch was saved last, counted over all runs.
+    saved: u64,
     saving: Option<Saving>,
     next: Gathered,
 }
@@ -41,6 +42,21 @@ struct Gathered {
 }
 
 impl Saves {
+    /// Nothing gathered; the store holds batches up to `generation`.
+    pub(super) fn new(generation: u64) -> Self {
+        Self { saved: generation, saving: None, next: Gathered::default() }
+    }
+
+    /// The number of the batch that was saved last.
+    pub(super) fn saved(&self) -> u64 {
+        self.saved
+    }
+
+    /// Counts on from what the store holds, after it was opened again.
+    pub(super) fn resume(&mut self, generation: u64) {
+        self.saved = generation;
+    }
+
     /// Whether another step may be made now.
     pub(super) fn has_room(&self) -> bool {
         self.next.outcomes.len() < GATHERED_STEPS_MAX && self.next.bytes < GATHERED_BYTES_MAX
@@ -77,6 +93,7 @@ impl Saves {
         if !gathered.saves {
             return gathered.outcomes;
         }
+        kept.number(self.saved + 1);
         let kept = kept.clone();
         // A task of its own: the save goes on while further steps load, and if the node is dropped.
         let task = tokio::spawn(async move { kept.flush().await });
@@ -94,7 +111,10 @@ impl Saves {
         let saved = (&mut saving.task).await;
         let then = self.saving.take().map(|saving| saving.then).unwrap_or_default();
         match saved {
-            Ok(Ok(())) => Ok(then),
+            Ok(Ok(())) => {
+                self.saved += 1;
+                Ok(then)
+            }
             Ok(Err(error)) => Err(error),
             Err(error) => {
                 Err(Error::new(ErrorKind::Unavailable, "save: it was cut off").with_source(error))

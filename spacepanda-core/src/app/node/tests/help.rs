@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, VecDeque},
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -40,7 +41,7 @@ pub(super) struct GatedStore {
     rows: Mutex<BTreeMap<(Namespace, Bytes), Bytes>>,
     pub(super) gate: Semaphore,
     pub(super) failing: AtomicBool,
-    /// How many rows each save changed, failed ones included.
+    /// How many rows each save changed beside its number, failed ones included.
     pub(super) saves: Mutex<Vec<usize>>,
     pub(super) closed: AtomicBool,
 }
@@ -62,6 +63,20 @@ impl GatedStore {
 
     pub(super) fn holds(&self, key: &str) -> bool {
         self.rows.lock().unwrap().contains_key(&(ROWS, Bytes::copy_from_slice(key.as_bytes())))
+    }
+
+    /// The number of the last batch that it holds.
+    pub(super) fn generation(&self) -> Option<u64> {
+        let place = (Namespace::new("node"), Bytes::from_static(b"generation"));
+        let rows = self.rows.lock().unwrap();
+        rows.get(&place).map(|row| u64::from_be_bytes(row[..].try_into().unwrap()))
+    }
+
+    /// A copy of what it holds now, with an open gate.
+    pub(super) fn copy(&self) -> Self {
+        let copy = Self { rows: Mutex::new(self.rows.lock().unwrap().clone()), ..Self::new() };
+        copy.open_gate();
+        copy
     }
 
     pub(super) fn saved(&self) -> Vec<usize> {
@@ -88,7 +103,7 @@ impl ProviderStorageBackend for GatedStore {
     }
 
     async fn save(&self, batch: Batch) -> Result<()> {
-        self.saves.lock().unwrap().push(batch.changes().len());
+        self.saves.lock().unwrap().push(batch.changes().len() - 1);
         self.gate.acquire().await.unwrap().forget();
         if self.failing.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Unavailable, "save: the disk is full"));
@@ -168,6 +183,15 @@ impl World {
     }
 
     pub(super) async fn open_on(store: Arc<GatedStore>, rule: Rule) -> Result<Self, AppError> {
+        Self::open_in(store, rule, None).await
+    }
+
+    /// As [`open_on`](Self::open_on), with a folder for the mirror.
+    pub(super) async fn open_in(
+        store: Arc<GatedStore>,
+        rule: Rule,
+        state_folder: Option<PathBuf>,
+    ) -> Result<Self, AppError> {
         let network = MemoryNetwork::new();
         let transport: Arc<dyn Transport> = Arc::new(network.transport("node"));
         let (tell, heard) = mpsc::unbounded_channel();
@@ -181,7 +205,7 @@ impl World {
             Scripted { rule, heard, loaded, due: Arc::clone(&set), steps: VecDeque::new() }
         };
         let backend = Arc::clone(&store) as Arc<dyn ProviderStorageBackend>;
-        let node = Node::open_with(Box::new(machine), backend, transport).await?;
+        let node = Node::open_with(Box::new(machine), backend, transport, state_folder).await?;
         Ok(Self { node, store, heard, loaded, machines, due, network })
     }
 

@@ -3,6 +3,7 @@
 mod calling;
 mod ending;
 mod help;
+mod mirror;
 mod network;
 mod reading;
 mod saving;
