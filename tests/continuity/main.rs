@@ -9,6 +9,7 @@ use spacepanda::{Event, Events};
 
 use crate::world::within;
 
+mod handing_over;
 mod joining;
 mod keys;
 mod removal;

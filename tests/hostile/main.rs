@@ -8,6 +8,7 @@ mod world;
 mod bytes;
 mod envelopes;
 mod frames;
+mod handing_over;
 mod links;
 mod puppet;
 mod requests;

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt::Display};
 use spacepanda::{AppError, Message, MessageId};
 
 use super::{
-    reply::{Id, MemberLine, MessageLine, Outcome, ServerLine, StatusLine},
+    reply::{Id, MemberLine, MessageLine, Outcome, ServerLine, StatusLine, unopened},
     told::Told,
 };
 use crate::cli::screen::{Clock, Day, Tone, has_colours, plain, short, toned};
@@ -105,6 +105,7 @@ impl People {
             Told::JoinFailed { message, .. } => {
                 return vec![format!("{} {}", self.toned("✗", Tone::Bad), plain(message))];
             }
+            Told::Unopened { message, .. } => plain(message),
             Told::CaughtUp { .. } => return Vec::new(),
             Told::Missed { count } => format!("{count} events were missed; look at `/history`"),
             Told::Notice { message, .. } | Told::Failed { message, .. } => message.clone(),
@@ -193,6 +194,9 @@ impl People {
             lines.push(format!("epoch       {epoch}"));
             lines.push(format!("members     {members}"));
             lines.push(format!("state hash  {hash}"));
+            if let (Some(count @ 1..), Some(asked)) = (status.unopened, &status.asked) {
+                lines.push(plain(&unopened(count, asked)));
+            }
         }
         lines
     }

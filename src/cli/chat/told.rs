@@ -5,7 +5,7 @@ use spacepanda::{AppError, ChannelId, DeviceId, Event, IdentityId, Message, Mess
 
 use super::{
     folder::Place,
-    reply::{Id, split},
+    reply::{Id, split, unopened},
 };
 
 /// An event, with its keys in their order.
@@ -91,6 +91,12 @@ pub(super) enum Told {
         message: String,
         server: Id<ServerId>,
     },
+    Unopened {
+        server: Id<ServerId>,
+        count: usize,
+        asked: Vec<String>,
+        message: String,
+    },
     CaughtUp {
         server: Id<ServerId>,
         device: Id<DeviceId>,
@@ -166,6 +172,12 @@ impl Told {
             Event::JoinFailed { server, code, message } => {
                 Self::JoinFailed { code, message, server: Id(server) }
             }
+            Event::Unopened { server, count, asked } => Self::Unopened {
+                server: Id(server),
+                count,
+                message: unopened(count, &asked),
+                asked,
+            },
             Event::CaughtUp { server, device } => {
                 Self::CaughtUp { server: Id(server), device: Id(device) }
             }
@@ -212,6 +224,13 @@ mod tests {
             format!(
                 "{{\"event\":\"join_progress\",\"step\":\"adding\",\"waiting_for\":\"a member to add \
                  this device to the group\",\"server\":\"{of}\"}}"
+            )
+        );
+        assert_eq!(
+            json(Event::Unopened { server, count: 3, asked: vec!["Alice".to_owned()] }),
+            format!(
+                "{{\"event\":\"unopened\",\"server\":\"{of}\",\"count\":3,\"asked\":[\"Alice\"],\
+                 \"message\":\"3 messages cannot be opened yet: asked Alice\"}}"
             )
         );
     }
