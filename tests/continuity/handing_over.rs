@@ -1,6 +1,6 @@
 //! What somebody cannot open is handed over by those who could, and waits for them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,27 +24,30 @@ over_both_stores!(
     what_waits_is_asked_for_again_after_a_restart,
 );
 
-/// A store that loses its power right after it kept an admission of somebody.
-struct CutAfterAdmission {
+/// A store that stalls once it has kept an admission of somebody, until it is let go on.
+struct Stalling {
     store: Arc<dyn ProviderStorageBackend>,
-    of: watch::Receiver<Option<IdentityId>>,
-    is_cut: watch::Sender<bool>,
+    after: Mutex<Option<IdentityId>>,
+    stalls: watch::Sender<bool>,
 }
 
-impl CutAfterAdmission {
-    fn admits(&self, batch: &Batch) -> bool {
-        let Some(identity) = *self.of.borrow() else { return false };
+impl Stalling {
+    /// Whether it is to stall after this: once.
+    fn stalls_after(&self, batch: &Batch) -> bool {
+        let mut after = self.after.lock().unwrap();
+        let Some(identity) = *after else { return false };
         let names = |value: &Bytes| value.windows(32).any(|part| part == identity.as_bytes());
-        batch
+        let admits = batch
             .changes()
             .iter()
             .filter(|change| *change.namespace() == Namespace::new("log"))
-            .any(|change| change.value().is_some_and(names))
+            .any(|change| change.value().is_some_and(names));
+        admits && after.take().is_some()
     }
 }
 
 #[async_trait]
-impl ProviderStorageBackend for CutAfterAdmission {
+impl ProviderStorageBackend for Stalling {
     async fn load(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Bytes>> {
         self.store.load(namespace, key).await
     }
@@ -54,11 +57,9 @@ impl ProviderStorageBackend for CutAfterAdmission {
     }
 
     async fn save(&self, batch: Batch) -> Result<()> {
-        if *self.is_cut.borrow() {
-            return std::future::pending().await;
-        }
-        if self.admits(&batch) {
-            self.is_cut.send_replace(true);
+        let _ = self.stalls.subscribe().wait_for(|stalls| !*stalls).await;
+        if self.stalls_after(&batch) {
+            self.stalls.send_replace(true);
         }
         self.store.save(batch).await
     }
@@ -86,23 +87,21 @@ async fn what_was_written_between_admission_and_addition_is_handed_over_to_the_n
     reads(&alice, server, channel, "before Carol").await;
     alice.close().await.unwrap();
 
-    // Alice lets Carol in, and her machine stops before she can add her.
-    let (admits, of) = watch::channel(None);
-    let store = alices.place.store().await;
-    let power = CutAfterAdmission { store, of, is_cut: watch::channel(false).0 };
-    let alice = alices.open_over(Arc::new(power)).await;
+    // Alice lets Carol in, and her disk stalls before she can add her.
+    let (store, stalls) = (alices.place.store().await, watch::channel(false).0);
+    let disk = Arc::new(Stalling { store, after: Mutex::new(None), stalls });
+    let _alice = alices.open_over(disk.clone()).await;
     until("Alice and Bob are connected", async || {
         let peers = bob.status().await.unwrap().peers;
         if peers.is_empty() { Err(()) } else { Ok(()) }
     })
     .await;
     let mut events = bob.events();
-    admits.send_replace(Some(carol.identity()));
+    *disk.after.lock().unwrap() = Some(carol.identity());
     carol.join_server(&link).await.unwrap();
     is_member(&mut events, carol.identity()).await;
     bob.send_message(server, channel, "between").await.unwrap();
-    drop(alice);
-
+    disk.stalls.send_replace(false);
     reads(&carol, server, channel, "between").await;
     until("nothing waits any more", async || {
         let status = carol.server_status(server).await.unwrap();
