@@ -10,6 +10,7 @@ use spacepanda::{Event, Events};
 use crate::world::within;
 
 mod coming_back;
+mod handing_over;
 mod joining;
 mod keys;
 mod removal;

@@ -9,6 +9,7 @@ mod bytes;
 mod devices;
 mod envelopes;
 mod frames;
+mod handing_over;
 mod links;
 mod puppet;
 mod requests;

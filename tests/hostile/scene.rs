@@ -23,7 +23,7 @@ pub(crate) struct Scene {
     /// Mallory's device, whose node is closed.
     pub(crate) mallory: Me,
     mallorys: Person,
-    alices: Person,
+    pub(crate) alices: Person,
     before: Seen,
 }
 
@@ -110,7 +110,7 @@ impl Scene {
     }
 }
 
-async fn log(place: &Place, channel: ChannelId) -> (Frontier, Vec<LogEntry>) {
+pub(crate) async fn log(place: &Place, channel: ChannelId) -> (Frontier, Vec<LogEntry>) {
     let store = LogStore::open(place.store().await).await.unwrap();
     let frontier = store.frontier(&channel).await.unwrap();
     let floors: Floors = frontier.tips().map(|tip| (tip.device, 1)).collect();

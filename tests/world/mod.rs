@@ -147,7 +147,7 @@ pub(crate) async fn texts(node: &Node, server: ServerId, channel: ChannelId) -> 
     let Ok(page) = node.list_messages(server, channel, None, PAGE).await else { return Vec::new() };
     let known = page.messages.into_iter().filter_map(|message| match message.text {
         Text::Known(text) => Some(text),
-        Text::Waiting | Text::Unreadable(_) => None,
+        Text::Waiting { .. } | Text::Unreadable { .. } => None,
     });
     known.collect()
 }

@@ -240,11 +240,12 @@ impl World<'_> {
 
     fn is_readable(&self, message: &Message, same: &Message, other: &View) -> Result<(), String> {
         let node = other.node;
-        // What was written on a branch that they never were in may wait until it is handed over.
-        if self.known.can_read(&name(message), &other.device, &other.stand)
-            && !matches!(same.text, Text::Known(_))
-        {
-            return Err(format!("node {node} cannot read what it could: {same:?}"));
+        let readable = matches!(same.text, Text::Known(_));
+        if !readable && self.known.is_for(&name(message), &other.device) {
+            let stand = other.stand;
+            return Err(format!(
+                "node {node}, at {stand:?}, cannot read {same:?}, which is for it"
+            ));
         }
         match (&message.text, &same.text) {
             (Text::Known(one), Text::Known(two)) if one != two => {

@@ -105,25 +105,6 @@ impl Known {
         false
     }
 
-    /// Whether a device that stands on `stand` can read a message: it came into the group at or
-    /// before the state in which that was written, on that state's own path.
-    pub(super) fn can_read(
-        &self,
-        message: &(DeviceId, MessageId),
-        device: &DeviceId,
-        stand: &StateId,
-    ) -> bool {
-        let Some((_, state)) = self.messages.get(message) else { return false };
-        if message.0 == *device || self.founder == Some(*device) {
-            return true;
-        }
-        let entered = self.path(stand).into_iter().find(|state| {
-            let commit = self.states.get(state).and_then(Option::as_ref);
-            commit.is_some_and(|commit| commit.adds.iter().any(|added| added.device == *device))
-        });
-        entered.is_some_and(|entered| self.path(state).contains(&entered))
-    }
-
     /// Whether the author of a message knew that somebody was removed.
     pub(super) fn knew_of_removal(
         &self,

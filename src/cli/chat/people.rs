@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt::Display};
 use spacepanda::{AppError, Message, MessageId};
 
 use super::{
-    reply::{Id, MemberLine, MessageLine, Outcome, ServerLine, StatusLine},
+    reply::{Id, MemberLine, MessageLine, Outcome, ServerLine, StatusLine, unopened},
     told::Told,
 };
 use crate::cli::screen::{Clock, Day, Tone, has_colours, plain, short, toned};
@@ -113,6 +113,7 @@ impl People {
             Told::DeviceRenewed { device } => {
                 format!("This is your device {} now", short(device.0))
             }
+            Told::Unopened { message, .. } => plain(message),
             Told::CaughtUp { .. } => return Vec::new(),
             Told::Continuity { continuity, message } => format!("{continuity}: {message}"),
             Told::MessageHeld { message, .. } => format!("Your message waits: {message}"),
@@ -208,6 +209,9 @@ impl People {
             lines.extend(healing.map(|waiting| format!("healing     {waiting}")));
             lines.push(format!("members     {members}"));
             lines.push(format!("state hash  {hash}"));
+            if let (Some(count @ 1..), Some(asked)) = (status.unopened, &status.asked) {
+                lines.push(plain(&unopened(count, asked)));
+            }
         }
         lines
     }

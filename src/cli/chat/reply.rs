@@ -74,8 +74,20 @@ impl MessageLine {
 pub(super) fn split(text: &Text) -> (Option<String>, Option<String>) {
     match text {
         Text::Known(text) => (Some(text.clone()), None),
-        Text::Waiting => (None, Some("waiting for its keys".to_owned())),
-        Text::Unreadable(reason) => (None, Some(reason.clone())),
+        Text::Waiting { .. } | Text::Unreadable { .. } => (None, text.why_not()),
+    }
+}
+
+/// What is said of messages that cannot be opened yet, and of who was asked for them.
+pub(super) fn unopened(count: usize, asked: &[String]) -> String {
+    let what = match count {
+        0 => return "all messages are opened".to_owned(),
+        1 => "1 message".to_owned(),
+        count => format!("{count} messages"),
+    };
+    match asked {
+        [] => format!("{what} cannot be opened yet: nobody to ask was here"),
+        asked => format!("{what} cannot be opened yet: asked {}", asked.join(", ")),
     }
 }
 
@@ -115,6 +127,10 @@ pub(super) struct StatusLine {
     /// Why nothing is written, if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) because: Option<&'static str>,
+    /// Messages that cannot be opened yet.
+    pub(super) unopened: Option<usize>,
+    /// Who was asked for them.
+    pub(super) asked: Option<Vec<String>>,
 }
 
 impl StatusLine {
@@ -136,7 +152,9 @@ impl StatusLine {
             epoch: server.as_ref().and_then(|server| server.epoch),
             healing: server.as_ref().and_then(|server| server.healing.clone()),
             members: server.as_ref().map(|server| server.members),
+            unopened: server.as_ref().map(|server| server.unopened),
             state_hash: server.as_ref().map(|server| hex(&server.state_hash)),
+            asked: server.as_ref().map(|server| server.asked.clone()),
             server: id.map(Id),
             channel: channel.map(Id),
             stand: server.as_ref().and_then(|server| server.stand).map(Id),
@@ -262,7 +280,10 @@ mod tests {
 
     #[test]
     fn a_message_without_a_text_says_why() {
-        let messages = vec![message(Text::Known("Hi".to_owned())), message(Text::Waiting)];
+        let messages = vec![
+            message(Text::Known("Hi".to_owned())),
+            message(Text::Waiting { asked: vec!["Carol".to_owned()] }),
+        ];
         let (id, author) = ("01".repeat(16), "04".repeat(32));
         assert_eq!(
             json("history", Ok(Outcome::History { messages })),
@@ -270,9 +291,18 @@ mod tests {
                 "{{\"reply\":\"history\",\"ok\":true,\"messages\":[{{\"id\":\"{id}\",\"author\":\
                  \"{author}\",\"name\":\"Bob\",\"text\":\"Hi\",\"at\":5,\"state\":\"sent\"}},{{\"id\":\
                  \"{id}\",\"author\":\"{author}\",\"name\":\"Bob\",\"text\":null,\"at\":5,\"state\":\
-                 \"sent\",\"reason\":\"waiting for its keys\"}}]}}"
+                 \"sent\",\"reason\":\"waiting for its keys; asked Carol\"}}]}}"
             )
         );
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_said_with_who_was_asked() {
+        let asked = ["Alice".to_owned(), "Bob".to_owned()];
+        assert_eq!(unopened(3, &asked[..1]), "3 messages cannot be opened yet: asked Alice");
+        assert_eq!(unopened(1, &asked), "1 message cannot be opened yet: asked Alice, Bob");
+        assert_eq!(unopened(2, &[]), "2 messages cannot be opened yet: nobody to ask was here");
+        assert_eq!(unopened(0, &[]), "all messages are opened");
     }
 
     #[test]
@@ -293,7 +323,7 @@ mod tests {
                 "{{\"reply\":\"status\",\"ok\":true,\"identity\":\"{id}\",\"device\":\"{id}\",\
                  \"addresses\":[\"quic://127.0.0.1:7\"],\"peers\":[],\"pending\":2,\"epoch\":null,\
                  \"healing\":null,\"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null,\
-                  \"stand\":null,\"head\":null,\"continuity\":\"sure\"}}"
+                  \"stand\":null,\"head\":null,\"continuity\":\"sure\",\"unopened\":null,\"asked\":null}}"
             )
         );
     }

@@ -7,7 +7,7 @@ use spacepanda::{
 
 use super::{
     folder::Place,
-    reply::{Id, split},
+    reply::{Id, split, unopened},
 };
 
 /// An event, with its keys in their order.
@@ -99,6 +99,12 @@ pub(super) enum Told {
     },
     DeviceRenewed {
         device: Id<DeviceId>,
+    },
+    Unopened {
+        server: Id<ServerId>,
+        count: usize,
+        asked: Vec<String>,
+        message: String,
     },
     CaughtUp {
         server: Id<ServerId>,
@@ -195,6 +201,12 @@ impl Told {
             }
             Event::Healing { server, waiting } => Self::Healing { server: Id(server), waiting },
             Event::DeviceRenewed { device } => Self::DeviceRenewed { device: Id(device) },
+            Event::Unopened { server, count, asked } => Self::Unopened {
+                server: Id(server),
+                count,
+                message: unopened(count, &asked),
+                asked,
+            },
             Event::CaughtUp { server, device } => {
                 Self::CaughtUp { server: Id(server), device: Id(device) }
             }
@@ -256,6 +268,13 @@ mod tests {
             json(Event::Healing { server, waiting: Some("waiting for Bob".to_owned()) }),
             format!(
                 "{{\"event\":\"healing\",\"server\":\"{of}\",\"waiting\":\"waiting for Bob\"}}"
+            )
+        );
+        assert_eq!(
+            json(Event::Unopened { server, count: 3, asked: vec!["Alice".to_owned()] }),
+            format!(
+                "{{\"event\":\"unopened\",\"server\":\"{of}\",\"count\":3,\"asked\":[\"Alice\"],\
+                 \"message\":\"3 messages cannot be opened yet: asked Alice\"}}"
             )
         );
     }

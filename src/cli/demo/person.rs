@@ -97,7 +97,7 @@ impl Person {
         Ok(messages
             .filter_map(|message| match message.text {
                 Text::Known(text) => Some(text),
-                Text::Waiting | Text::Unreadable(_) => None,
+                Text::Waiting { .. } | Text::Unreadable { .. } => None,
             })
             .collect())
     }
