@@ -74,6 +74,41 @@ fn after_a_partition_with_commits_on_both_sides_all_list_the_same_messages() {
     assert_eq!(lists(&mut carol, 14), listed);
 }
 
+#[test]
+fn a_removal_on_one_side_and_an_admission_on_the_other_both_hold_after_the_partition() {
+    let mut scene = Scene::new();
+    let mut alice = scene.start("Alice", 0);
+    let mut bob = scene.start("Bob", 0);
+    let mut carol = scene.start("Carol", 0);
+    let mut dan = scene.start("Dan", 0);
+    meet(&mut alice, &mut [&mut bob, &mut carol, &mut dan]);
+    let link = invite(&mut alice);
+    converge(&mut [&mut alice, &mut bob, &mut carol, &mut dan], 4);
+
+    scene.network.part(&[1, 2, 2, 2]);
+    let mut erin = scene.start("Erin", 2);
+    erin.type_line(&format!("/join {link}"));
+    alice.ask("/remove Dan");
+    alice.ask("1 from Alice, without Dan");
+    talk(&mut [&mut bob, &mut carol, &mut dan], "1");
+    let reply = erin.reply();
+    assert_eq!(reply["ok"], true, "{reply}");
+    talk(&mut [&mut bob, &mut carol, &mut dan, &mut erin], "2");
+
+    scene.network.heal();
+    let mut all = [&mut alice, &mut bob, &mut carol, &mut erin];
+    converge(&mut all, 4);
+    talk(&mut all, "3");
+    converge(&mut all, 4);
+    // What Dan wrote after his removal is nobody's any more; the rest is everybody's.
+    let listed = lists(&mut alice, 10);
+    assert!(listed.iter().all(|[_, name, _]| name != "Dan"), "{listed:?}");
+    assert_eq!(lists(&mut bob, 10), listed);
+    assert_eq!(lists(&mut carol, 10), listed);
+    dan.event("member_removed", |event| event["name"] == "Dan");
+    assert!(!read(&dan.ask("/history")).iter().any(|text| text.starts_with('3')));
+}
+
 /// Each says something that all the others read.
 fn talk(people: &mut [&mut Chat], number: &str) {
     for at in 0..people.len() {

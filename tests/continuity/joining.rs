@@ -115,7 +115,9 @@ async fn who_asks_again_and_again_does_not_wait_longer() {
     for _ in 0..12 {
         let bob = Person::new(&network, "bob", Place::memory().await).open().await;
         for _ in 0..4 {
-            bob.join_server(&link).await.unwrap();
+            // Where it is complete already, there is nothing to ask for.
+            let asked = bob.join_server(&link).await;
+            assert!(asked.is_ok() || asked.is_err_and(|error| error.code() == "join.member"));
             tokio::task::yield_now().await;
         }
         let joined = async {

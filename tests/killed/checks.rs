@@ -28,13 +28,10 @@ type Listed = [Value; 3];
 
 /// Everybody has one state and everything that was accepted, once; all can talk on.
 pub(crate) fn all_is_well(story: &mut Story) {
+    have_one_state(story);
+    // From here on everybody knows who is in: what is said is for all of them.
     let last = last_words(story);
-    let mut chats: Vec<&mut Chat> = story.everybody().map(|person| &mut person.chat).collect();
-    let members = chats.len();
-    converge(&mut chats, members);
-    if let Some(guest) = &mut story.guest {
-        lists(&mut guest.person, &last, |message| message["reason"] == TOO_EARLY);
-    }
+    have_one_state(story);
     let people = &mut story.people;
     let of_all: Vec<_> = people.iter_mut().map(|person| lists(person, &last, |_| false)).collect();
     let people = &story.people;
@@ -45,6 +42,15 @@ pub(crate) fn all_is_well(story: &mut Story) {
         assert_eq!(*listed, of_all[0], "{} lists what Alice does not, or not so", person.name);
     }
     println!("{} messages accepted, {} listed", accepted.len(), of_all[0].len());
+    if let Some(guest) = &mut story.guest {
+        lists(&mut guest.person, &last, |message| message["reason"] == TOO_EARLY);
+    }
+}
+
+fn have_one_state(story: &mut Story) {
+    let mut chats: Vec<&mut Chat> = story.everybody().map(|person| &mut person.chat).collect();
+    let members = chats.len();
+    converge(&mut chats, members);
 }
 
 /// Everybody says one thing more.

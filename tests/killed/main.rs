@@ -44,7 +44,12 @@ async fn whoever_is_killed_at_random_moments_no_word_is_lost_or_said_twice() {
     story.come_to_rest();
     checks::all_is_well(&mut story);
     checks::no_log_has_forked(&mut story).await;
-    println!("{kills} kills in {killing:.1?}, all well after {:.1?}", begun.elapsed());
+    println!(
+        "{kills} kills in {killing:.1?}, over {} lines without an answer; {} guests; all well after {:.1?}",
+        story.unanswered,
+        story.guests,
+        begun.elapsed()
+    );
 }
 
 fn number(variable: &str) -> Option<u64> {

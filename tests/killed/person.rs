@@ -78,17 +78,19 @@ impl Person {
         }
     }
 
-    /// Kills the process, takes what it said before, and starts the next one in its folder.
-    pub(crate) fn die_and_start(&mut self) {
+    /// Kills the process, takes what it said before, and starts the next one in its folder. Says how
+    /// many lines it had not answered.
+    pub(crate) fn die_and_start(&mut self) -> usize {
         // What it said before it died was said: an acknowledgement counts.
         for line in self.chat.kill_and_read() {
             self.take(line);
         }
-        self.typed.clear();
+        let unanswered = self.typed.drain(..).count();
         self.met = false;
         let (chat, ready) = open(&self.name, self.folder.path());
         self.chat = chat;
         self.take(ready);
+        unanswered
     }
 
     /// Waits until every line is answered.

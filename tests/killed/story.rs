@@ -28,12 +28,14 @@ pub(crate) struct Story {
     /// Alice, who founds the server, Bob and Carol.
     pub(crate) people: Vec<Person>,
     pub(crate) guest: Option<Guest>,
-    guests: usize,
     link: String,
     /// What guests who were removed wrote, and Alice had heard.
     pub(crate) kept_of_guests: Vec<Sent>,
     typed: usize,
     kills: usize,
+    /// Lines that somebody died over.
+    pub(crate) unanswered: usize,
+    pub(crate) guests: usize,
     killed_last: String,
 }
 
@@ -52,11 +54,12 @@ impl Story {
             chance: Chance::new(seed),
             people,
             guest: None,
-            guests: 0,
             link,
             kept_of_guests: Vec::new(),
             typed: 0,
             kills: 0,
+            unanswered: 0,
+            guests: 0,
             killed_last: String::new(),
         }
     }
@@ -122,7 +125,7 @@ impl Story {
         };
         self.kills += 1;
         self.killed_last.clone_from(&victim.name);
-        victim.die_and_start();
+        self.unanswered += victim.die_and_start();
     }
 
     fn until_met(&mut self) {
