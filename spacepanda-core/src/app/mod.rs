@@ -3,6 +3,8 @@
 mod builder;
 mod context;
 pub mod engine;
+#[cfg(test)]
+mod mutation;
 mod node;
 mod opening;
 mod os;

@@ -10,6 +10,9 @@ mod admit;
 mod chance;
 mod channel;
 mod commands;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+mod decoders;
 mod error;
 mod event;
 mod found;
@@ -33,6 +36,8 @@ mod states;
 mod talk;
 mod write;
 
+#[cfg(any(test, fuzzing))]
+pub use decoders::decoders;
 pub use error::AppError;
 pub use event::{Event, JoinStep, Message, MessageState, Text};
 pub use input::{

@@ -3,6 +3,7 @@
 mod changes;
 mod formats;
 mod hostile;
-mod people;
 mod raw;
 mod talking;
+
+use super::people;
