@@ -155,6 +155,58 @@ async fn a_hundred_diallers_at_once_all_get_their_links() {
     tokio::join!(dialling, hearing(&a), hearing(&b));
 }
 
+/// Diallers who never finish, unless `SPACEPANDA_CONNECTIONS` says how many.
+const CROWD: usize = 1_000;
+/// Of them at one time: more than this side lets in.
+const CROWD_HELD: usize = 2 * accept::HANDSHAKES_MAX;
+/// What a side may come to hold beyond what it held after the first part of the crowd.
+const GROWTH_MAX: usize = 48 * 1024 * 1024;
+
+/// Bytes of this process in memory, and its open handles; 0 where the system does not say.
+fn held() -> (usize, usize) {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: usize = pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    (pages * 4_096, std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_never_opens_its_stream_is_bounded_and_shuts_nobody_out() {
+    let crowd = std::env::var("SPACEPANDA_CONNECTIONS").ok().and_then(|count| count.parse().ok());
+    let crowd = crowd.unwrap_or(CROWD);
+    let server = bind(LOOPBACK);
+    let mut dialler = Endpoint::client(LOOPBACK.parse().unwrap()).unwrap();
+    dialler.set_default_client_config(tls::configs().unwrap().1);
+    // Connections that are let go are closed by their dialler: so some are held at any time.
+    let mut silent = std::collections::VecDeque::new();
+    let mut before = (0, 0);
+    for number in 0..crowd {
+        // Whoever has to yield or is refused is one of the crowd as well.
+        if let Ok(connection) = dialler.connect(server.local, tls::SERVER_NAME).unwrap().await {
+            silent.push_back(connection);
+        }
+        if silent.len() > CROWD_HELD {
+            silent.pop_front();
+        }
+        if number == 2 * CROWD_HELD.min(crowd / 4) {
+            before = held();
+        }
+    }
+    let after = held();
+    println!("{crowd} diallers; bytes and handles {before:?}, then {after:?}");
+    assert!(after.0 < before.0 + GROWTH_MAX, "{before:?} {after:?}");
+    assert!(after.1 < before.1 + 8, "{before:?} {after:?}");
+    assert!(!silent.is_empty());
+
+    let honest = bind(LOOPBACK);
+    let link = honest.connect(&server.addresses()).await.unwrap();
+    let at_server = connected(&server).await;
+    honest.send(link, Bytes::from_static(b"hello")).await.unwrap();
+    let event = server.recv().await.unwrap();
+    assert!(
+        matches!(event, TransportEvent::Frame(from, hello) if from == at_server && hello == "hello")
+    );
+}
+
 #[tokio::test]
 async fn dropping_a_transport_ends_its_links() {
     let (a, b) = (bind(LOOPBACK), bind(LOOPBACK));

@@ -4,6 +4,7 @@ use minicbor::Encoder;
 use spacepanda::{
     ChannelId, DeviceId,
     base::{EnvelopeId, Timestamp, cbor},
+    store::FORKS_MAX,
 };
 use spacepanda_core::state::{
     authority::{Name, Operation},
@@ -131,6 +132,27 @@ async fn an_envelope_is_kept_as_its_author_signed_it_or_not_at_all() {
             if renamed { Ok(()) } else { Err(members) }
         })
         .await;
+    }
+    scene.check_goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_skips_numbers_or_forks_without_end_stops_nobody() {
+    let scene = Scene::set().await;
+    let header = next(&scene, rename(&scene, "Mallory")).await;
+    let keys = &scene.mallory.device;
+    let mut puppet = scene.puppet().await;
+    let skipping =
+        (1..20).map(|skipped| Header { sequence: header.sequence + skipped, ..header.clone() });
+    let forking = (0..FORKS_MAX as u64 + 20).map(|branch| {
+        let timestamp = Timestamp::from_micros(header.timestamp.micros() + branch);
+        Header { timestamp, order: timestamp.micros(), ..header.clone() }
+    });
+    for header in skipping.chain(forking) {
+        let envelope = forge(&header, keys);
+        puppet.send(Kind::Sync, &news(scene.control(), &[&envelope])).await;
+        // A node that had to load itself anew would have ended this link.
+        assert!(puppet.worked_off(scene.server).await, "number {}", header.sequence);
     }
     scene.check_goes_on().await;
 }

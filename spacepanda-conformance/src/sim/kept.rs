@@ -49,6 +49,10 @@ impl Kept {
         for (channel, tip) in reads.entries {
             loaded.entries.insert((channel, tip), at_once(self.logs.entry(&channel, &tip))?);
         }
+        for (channel, entry) in reads.places {
+            let place = at_once(self.logs.place(&channel, &entry))?;
+            loaded.places.insert((channel, entry.id), place);
+        }
         for lack in reads.missing {
             let (limit, bytes_max) = (lack.limit, lack.bytes_max);
             let missing =

@@ -4,6 +4,8 @@ mod announce;
 mod builder;
 mod context;
 pub mod engine;
+#[cfg(test)]
+mod mutation;
 mod node;
 mod opening;
 mod os;

@@ -144,6 +144,26 @@ impl Walk<'_> {
     }
 }
 
+/// Decodes a list of at most `MAX` items; more are refused before any is decoded. For lists whose items
+/// take more memory than bytes.
+///
+/// # Errors
+/// If it is no list, is too long, or an item is no `T`.
+pub fn decode_list<'b, C, T: Decode<'b, C>, const MAX: usize>(
+    d: &mut Decoder<'b>,
+    ctx: &mut C,
+) -> Result<Vec<T>, minicbor::decode::Error> {
+    let len = d.array()?.and_then(|len| usize::try_from(len).ok());
+    let len = len.filter(|len| *len <= MAX);
+    let len = len.ok_or_else(|| minicbor::decode::Error::message("a list above its limit"))?;
+    // Nothing is reserved by what the list says of itself.
+    let mut items = Vec::new();
+    for _ in 0..len {
+        items.push(T::decode(d, ctx)?);
+    }
+    Ok(items)
+}
+
 /// Whether the next value is `null`; it is consumed if so. For optional fields in arrays.
 ///
 /// # Errors

@@ -34,8 +34,6 @@ pub const LEAVES_MAX: usize = 2_000;
 pub const DEVICES_PER_IDENTITY_MAX: usize = 8;
 /// Additions in one commit.
 pub const ADDITIONS_PER_COMMIT_MAX: usize = 64;
-/// Operations of one author on any one state named.
-pub const OPERATIONS_PER_AUTHOR_AND_STATE_MAX: usize = 1_000;
 /// Lines of `heard` in one operation.
 pub const HEARD_LINES_MAX: usize = 128;
 /// Messages that one request asks to be handed over.

@@ -1,6 +1,8 @@
 //! Bytes, names, errors and limits: what every other module may use.
 
 pub mod cbor;
+#[cfg(any(test, fuzzing))]
+pub mod decoder;
 mod error;
 mod ids;
 pub mod limits;

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use crate::base::{ChannelId, Floors, Frontier, LogEntry, Result, Tip};
 
 pub use batch::{Batch, Change, Namespace, Page};
+#[cfg(any(test, fuzzing))]
+pub(crate) use log_store::decoders::decoders;
 pub use log_store::{FORKS_MAX, LogStore};
 pub use staged::Staged;
 

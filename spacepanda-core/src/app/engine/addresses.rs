@@ -33,7 +33,7 @@ impl Machine {
     ) {
         let me = self.node.device();
         let mut news = Vec::new();
-        for record in records.into_iter().take(RECORDS_MAX) {
+        for record in records {
             let device = record.device;
             if device == me || !self.node.links.is_news(&record) || !record.is_sound() {
                 continue;

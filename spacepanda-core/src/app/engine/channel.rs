@@ -123,6 +123,14 @@ impl Channel {
         heads
     }
 
+    /// Whether an envelope follows a tip of its log: then there is a place for it.
+    pub(super) fn follows_a_tip(&self, header: &Header) -> bool {
+        let follows = |tip: Tip| {
+            Some(tip.id) == header.previous && tip.number.checked_add(1) == Some(header.sequence)
+        };
+        header.sequence < u64::MAX && self.frontier.of(&header.sender).any(follows)
+    }
+
     /// Takes in what was appended to the log; `device` is its author's local number. Says whether its
     /// author named something new in the control channel, where a floor may lie.
     pub(super) fn advance(

@@ -123,7 +123,7 @@ impl Refusal {
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
 pub(super) struct Records {
-    #[n(0)]
+    #[cbor(n(0), decode_with = "cbor::decode_list::<_, _, RECORDS_MAX>")]
     pub records: Vec<AddressRecord>,
 }
 
@@ -135,7 +135,7 @@ pub(super) struct AddressRecord {
     pub device: DeviceId,
     #[n(1)]
     pub number: u64,
-    #[n(2)]
+    #[cbor(n(2), decode_with = "cbor::decode_list::<_, _, ADDRESSES_MAX>")]
     pub addresses: Vec<String>,
     #[cbor(n(3), with = "minicbor::bytes")]
     signature: [u8; 64],

@@ -8,6 +8,7 @@ use crate::base::{
 };
 
 const PREFIX: &str = "spacepanda:join/";
+const ALTERED: &str = "it was cut off or altered; copy it whole from the invitation";
 
 /// What a join link says. It lets whoever holds it ask to come in.
 #[derive(Debug, Clone)]
@@ -43,6 +44,10 @@ impl JoinLink {
     /// Writes the link: at most 2 KiB of CBOR in base64url. Addresses that do not fit are left out,
     /// the last first.
     pub fn encode(&self) -> String {
+        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(self.to_bytes()))
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut wire = Wire {
             server: self.server,
             invite_key: *self.invite_key.expose(),
@@ -54,7 +59,7 @@ impl JoinLink {
         while bytes.len() > JOIN_LINK_LEN_MAX && wire.addresses.pop().is_some() {
             bytes = cbor::encode(&wire);
         }
-        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+        bytes
     }
 
     /// Reads a link.
@@ -68,11 +73,15 @@ impl JoinLink {
         if encoded.len() > JOIN_LINK_LEN_MAX * 4 / 3 + 4 {
             return Err(invalid("it is longer than a link can be"));
         }
-        let bytes = URL_SAFE_NO_PAD
-            .decode(encoded)
-            .map_err(|_| invalid("it was cut off or altered; copy it whole from the invitation"))?;
-        let wire: Wire = cbor::decode(&bytes)
-            .map_err(|_| invalid("it was cut off or altered; copy it whole from the invitation"))?;
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| invalid(ALTERED))?;
+        Self::from_bytes(&bytes)
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, AppError> {
+        if bytes.len() > JOIN_LINK_LEN_MAX {
+            return Err(invalid("it is longer than a link can be"));
+        }
+        let wire: Wire = cbor::decode(bytes).map_err(|_| invalid(ALTERED))?;
         let bounded = wire.addresses.len() <= ADDRESSES_MAX
             && wire.addresses.iter().all(|of_one| of_one.len() <= ADDRESSES_MAX)
             && wire.addresses.iter().flatten().all(|address| address.len() <= ADDRESS_LEN_MAX);

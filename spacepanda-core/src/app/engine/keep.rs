@@ -11,6 +11,7 @@ use crate::{
         envelope::{Envelope, Header, PayloadType, Verified, order_after},
         sync::{Event, SyncEngine},
     },
+    store::Placement,
 };
 
 /// Why an envelope is not kept now.
@@ -29,7 +30,23 @@ impl Server {
         let Some(channel) = self.channels.get(&header.channel) else { return Reads::default() };
         let named = named_tips(header).into_iter().chain([envelope.tip()]);
         let unknown = named.filter(|tip| channel.order(&tip.id).is_none());
-        Reads { entries: unknown.map(|tip| (header.channel, tip)).collect(), ..Reads::default() }
+        let entries = unknown.map(|tip| (header.channel, tip)).collect();
+        let places = if channel.follows_a_tip(header) {
+            Vec::new()
+        } else {
+            vec![(header.channel, envelope.log_entry())]
+        };
+        Reads { entries, places, ..Reads::default() }
+    }
+
+    /// Whether its log has no place for it though what it follows is here: it contradicts itself, or
+    /// it would be one fork too many. Nobody can ever keep it.
+    fn has_no_place(&self, envelope: &Verified, loaded: &Loaded) -> bool {
+        let header = envelope.header();
+        let at = (header.channel, envelope.id());
+        let waits = header.channel == self.control
+            && header.previous.is_some_and(|previous| !self.authority.dag().contains(&previous));
+        loaded.places.get(&at) == Some(&Placement::Gap) && !waits
     }
 
     /// Keeps an envelope if its past is here and somebody known wrote it; then its effect follows.
@@ -41,10 +58,14 @@ impl Server {
         from: Option<PeerId>,
         cx: &mut Cx<'_>,
     ) {
+        let no_place = self.has_no_place(&envelope, cx.loaded);
         let verdict = if envelope.header().channel == self.control {
-            self.judge_control(&envelope)
+            if no_place { Verdict::Drop } else { self.judge_control(&envelope) }
         } else {
-            self.judge(&envelope, cx)
+            match self.judge(&envelope, cx) {
+                Verdict::Keep if no_place => Verdict::Drop,
+                verdict => verdict,
+            }
         };
         if !matches!(verdict, Verdict::Drop) {
             self.look_at_own(node, &envelope, cx);

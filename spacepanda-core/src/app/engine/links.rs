@@ -1,3 +1,5 @@
+mod unproven;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
@@ -18,8 +20,6 @@ use crate::{
     },
 };
 
-/// Links that have not proven themselves, at once.
-const UNPROVEN_MAX: usize = 256;
 /// Within this time two links with one device were made at once, and one of them has to yield; a later
 /// one says that the other side has lost the first.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -41,6 +41,9 @@ struct Open {
     session: Session,
     /// What it was dialled for; `None` if somebody else dialled.
     dial: Option<Dial>,
+    since: Timestamp,
+    /// Whether the other side proved its device.
+    proven: bool,
 }
 
 pub(super) struct Peer {
@@ -104,7 +107,8 @@ impl Links {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let waiting =
             |device: &DeviceId| !self.peers.contains_key(device) && !self.is_dialling(device);
-        self.redials.iter().filter(|(device, _)| waiting(device)).map(|(_, redial)| redial.at).min()
+        let redials = self.redials.iter().filter(|(device, _)| waiting(device));
+        redials.map(|(_, redial)| redial.at).chain(self.unproven_until()).min()
     }
 
     pub(super) fn is_dialling(&self, device: &DeviceId) -> bool {
@@ -143,10 +147,9 @@ impl Machine {
     pub(super) fn connected(&mut self, link: Link, dial: Option<u64>, cx: &mut Cx<'_>) {
         let links = &mut self.node.links;
         let dial = dial.and_then(|dial| links.dials.remove(&dial));
-        let unproven = links.open.len().saturating_sub(links.peers.len());
-        if dial.is_none() && unproven >= UNPROVEN_MAX {
-            cx.fx.acts.push(Act::Close(link));
-            return;
+        let yields = if dial.is_none() { links.yields() } else { None };
+        if let Some(oldest) = yields {
+            self.drop_link(oldest, cx);
         }
         let seed = cx.chance.secret();
         let begun = match &dial {
@@ -165,7 +168,8 @@ impl Machine {
             return;
         };
         cx.fx.acts.extend(first.map(|frame| Act::Send(link, frame)));
-        self.node.links.open.insert(link, Open { session, dial });
+        let open = Open { session, dial, since: cx.now, proven: false };
+        self.node.links.open.insert(link, open);
     }
 
     pub(super) fn dial_failed(&mut self, dial: u64, cx: &mut Cx<'_>) {
@@ -253,6 +257,9 @@ impl Machine {
             cx.fx.acts.push(Act::Close(old_link));
         } else {
             cx.tell(Event::PeerConnected { device: peer, identity });
+        }
+        if let Some(open) = self.node.links.open.get_mut(&new.link) {
+            open.proven = true;
         }
         self.node.links.peers.insert(peer, new);
         self.node.links.redials.remove(&peer);

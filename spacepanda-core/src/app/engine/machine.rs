@@ -392,6 +392,7 @@ impl Machine {
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
         self.node.sync.handle(Event::Tick, cx.now);
+        self.end_unproven(cx);
         self.dial_members(cx);
         let ids: Vec<_> = self.servers.keys().copied().collect();
         for id in ids {

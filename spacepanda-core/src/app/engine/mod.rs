@@ -12,6 +12,9 @@ mod channel;
 mod comeback;
 mod commands;
 mod continuity;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+mod decoders;
 mod enter;
 mod error;
 mod event;
@@ -44,6 +47,8 @@ mod version;
 mod write;
 
 pub use continuity::{Continuity, Finding, Hold};
+#[cfg(any(test, fuzzing))]
+pub use decoders::decoders;
 pub use error::AppError;
 pub use event::{Event, JoinStep, Message, MessageState, Text};
 pub use input::{

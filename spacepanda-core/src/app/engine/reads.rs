@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::{
-    base::{ChannelId, Floors, Frontier, LogEntry, Tip, cbor},
+    base::{ChannelId, EnvelopeId, Floors, Frontier, LogEntry, Tip, cbor},
     state::envelope::{Envelope, Verified},
-    store::{Namespace, Page},
+    store::{Namespace, Page, Placement},
 };
 
 /// What a step must know before it can be made.
@@ -23,6 +23,8 @@ pub struct Reads {
     pub entries: Vec<(ChannelId, Tip)>,
     /// Entries that a reader lacks.
     pub missing: Vec<Missing>,
+    /// Where entries would stand.
+    pub places: Vec<(ChannelId, LogEntry)>,
 }
 
 impl Reads {
@@ -62,6 +64,8 @@ pub struct Loaded {
     pub entries: BTreeMap<(ChannelId, Tip), Option<LogEntry>>,
     /// What readers lack.
     pub missing: Vec<(Missing, Vec<LogEntry>)>,
+    /// Where entries would stand, by the channel and the entry's id.
+    pub places: BTreeMap<(ChannelId, EnvelopeId), Placement>,
 }
 
 impl Loaded {
@@ -120,6 +124,11 @@ impl Loaded {
                 .into_iter()
                 .filter(|missing| !self.missing.iter().any(|(loaded, _)| loaded == missing))
                 .collect(),
+            places: reads
+                .places
+                .into_iter()
+                .filter(|(channel, entry)| !self.places.contains_key(&(*channel, entry.id)))
+                .collect(),
         }
     }
 
@@ -131,5 +140,6 @@ impl Loaded {
         self.frontiers.extend(later.frontiers);
         self.entries.extend(later.entries);
         self.missing.extend(later.missing);
+        self.places.extend(later.places);
     }
 }

@@ -241,5 +241,5 @@ pub(super) fn checked_name(text: &str) -> Result<Name, AppError> {
 fn next_number(loaded: &Loaded, namespace: &crate::store::Namespace) -> u64 {
     let rows = loaded.prefix(namespace, &bytes::Bytes::new());
     let last = rows.last().and_then(|(key, _)| <[u8; 8]>::try_from(&key[..]).ok());
-    last.map_or(1, |last| u64::from_be_bytes(last) + 1)
+    last.map_or(1, |last| u64::from_be_bytes(last).saturating_add(1))
 }

@@ -41,11 +41,11 @@ pub(super) struct Tenure {
 /// What is kept of it; without a row it is sure.
 #[derive(Debug, Encode, Decode)]
 #[cbor(array)]
-struct TenureRow {
+pub(super) struct TenureRow {
     #[n(0)]
-    continuity: Continuity,
+    pub continuity: Continuity,
     #[n(1)]
-    unasked: Vec<u32>,
+    pub unasked: Vec<u32>,
 }
 
 /// Where a command writes in one's own logs.

@@ -73,6 +73,10 @@ impl Kept {
         for (channel, tip) in reads.entries {
             loaded.entries.insert((channel, tip), self.logs.entry(&channel, &tip).await?);
         }
+        for (channel, entry) in reads.places {
+            let place = self.logs.place(&channel, &entry).await?;
+            loaded.places.insert((channel, entry.id), place);
+        }
         for lack in reads.missing {
             let (limit, bytes_max) = (lack.limit, lack.bytes_max);
             let missing =

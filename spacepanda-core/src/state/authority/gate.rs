@@ -103,8 +103,8 @@ impl<T> Authorized<T> {
         self.content
     }
 
-    /// Lets content through that a unit test judges by itself.
-    #[cfg(test)]
+    /// Lets content through that a unit test judges by itself, or that samples for fuzzing are made of.
+    #[cfg(any(test, fuzzing))]
     pub(in crate::state) fn in_test(origin: Origin, content: T) -> Self {
         Self { origin, content }
     }

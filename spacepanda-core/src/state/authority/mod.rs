@@ -6,6 +6,9 @@
 mod act;
 mod capability;
 mod cut;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod decoders;
 mod devices;
 mod facts;
 mod gate;

@@ -3,6 +3,9 @@
 //! Both are functions of the set of envelopes held, never of the order in which they arrived. Neither
 //! reads anything itself: rows are named by the caller, loaded, and handed in.
 
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod decoders;
 pub mod structure;
 pub mod timeline;
 mod variant;

@@ -87,6 +87,21 @@ impl Envelope {
         &self.header
     }
 
+    /// The envelope as it travels.
+    pub(super) fn encode(&self) -> Bytes {
+        let Envelope { header_bytes, signature, body, .. } = self;
+        let len = header_bytes.len() + body.as_ref().map_or(0, Bytes::len) + 80;
+        let mut e = Encoder::new(Vec::with_capacity(len));
+        e.array(3)
+            .and_then(|e| e.bytes(header_bytes)?.bytes(signature))
+            .and_then(|e| match body {
+                Some(body) => e.bytes(body),
+                None => e.null(),
+            })
+            .expect("writing to a vector does not fail");
+        e.into_writer().into()
+    }
+
     /// Checks the signature over the exact bytes, and that the body, if there is one, is the header's.
     ///
     /// # Errors
@@ -199,17 +214,7 @@ impl Verified {
 
     /// The envelope as it travels.
     pub fn encode(&self) -> Bytes {
-        let Envelope { header_bytes, signature, body, .. } = &self.envelope;
-        let len = header_bytes.len() + body.as_ref().map_or(0, Bytes::len) + 80;
-        let mut e = Encoder::new(Vec::with_capacity(len));
-        e.array(3)
-            .and_then(|e| e.bytes(header_bytes)?.bytes(signature))
-            .and_then(|e| match body {
-                Some(body) => e.bytes(body),
-                None => e.null(),
-            })
-            .expect("writing to a vector does not fail");
-        e.into_writer().into()
+        self.envelope.encode()
     }
 
     /// The entry of a log that it is.

@@ -4,6 +4,9 @@
 
 mod codec;
 mod dag;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod decoders;
 mod header;
 mod opened;
 mod waiting;

@@ -8,7 +8,10 @@ use crate::{
     base::{
         ChannelId, DeviceId, EnvelopeId, Secret, Timestamp, Tip,
         cbor::CborError,
-        limits::{BODY_LEN_MAX, ENVELOPE_LEN_MAX, PAYLOAD_LEN_MAX, WAITING_PER_AUTHOR_MAX},
+        limits::{
+            BODY_LEN_MAX, ENVELOPE_LEN_MAX, PAYLOAD_LEN_MAX, WAITING_BYTES_MAX,
+            WAITING_PER_AUTHOR_MAX, WAITING_PER_SERVER_MAX,
+        },
     },
     state::identity::KeyPair,
 };
@@ -138,6 +141,46 @@ fn what_waits_is_released_by_what_it_waits_for_and_is_bounded_per_author() {
     assert_eq!(waiting.release(&missing).len(), WAITING_PER_AUTHOR_MAX);
     assert!(waiting.is_empty());
     assert_eq!(waiting.park(one_more, missing), Ok(()));
+}
+
+/// An envelope of the author `number`, its `sequence`th, with a body of so many bytes.
+fn of(number: u64, sequence: u64, body: usize) -> Verified {
+    let mut secret = [3; 32];
+    secret[..8].copy_from_slice(&number.to_be_bytes());
+    let keys = KeyPair::from_secret(Secret::new(secret));
+    let header = Header { sender: DeviceId::new(*keys.public()), ..header(sequence) };
+    let body = (body > 0).then(|| vec![7; body].into());
+    Verified::sign(header, body, &keys).unwrap()
+}
+
+#[test]
+fn of_more_than_a_server_lets_wait_the_oldest_are_let_go() {
+    let mut waiting = Waiting::new();
+    let authors = WAITING_PER_SERVER_MAX / WAITING_PER_AUTHOR_MAX;
+    for author in 0..authors as u64 {
+        for sequence in 1..=WAITING_PER_AUTHOR_MAX as u64 {
+            waiting.park(of(author, sequence, 0), id(5)).unwrap();
+        }
+    }
+    assert_eq!(waiting.len(), WAITING_PER_SERVER_MAX);
+    let late = of(99, 1, 0);
+    waiting.park(late.clone(), id(6)).unwrap();
+    assert_eq!(waiting.len(), WAITING_PER_SERVER_MAX);
+    assert_eq!(waiting.release(&id(6)), [late]);
+    let left = waiting.release(&id(5));
+    assert_eq!(left.len(), WAITING_PER_SERVER_MAX - 1);
+    assert!(!left.contains(&of(0, 1, 0)), "the first is gone");
+    assert!(waiting.is_empty());
+}
+
+#[test]
+fn what_waits_has_so_many_bytes_at_most() {
+    let mut waiting = Waiting::new();
+    for number in 0..2 * (WAITING_BYTES_MAX / BODY_LEN_MAX) as u64 {
+        waiting.park(of(number, 1, BODY_LEN_MAX), id(5)).unwrap();
+    }
+    let held: usize = waiting.drain().iter().map(|envelope| envelope.encode().len()).sum();
+    assert!(held <= WAITING_BYTES_MAX && held > WAITING_BYTES_MAX - ENVELOPE_LEN_MAX, "{held}");
 }
 
 #[test]

@@ -6,18 +6,31 @@ use crate::base::{
     limits::{WAITING_BYTES_MAX, WAITING_PER_AUTHOR_MAX, WAITING_PER_SERVER_MAX},
 };
 
-/// No more may wait; the envelope was let go. Whoever has it sends it again.
+/// No more of its author may wait; the envelope was let go. Whoever has it sends it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many envelopes wait for something missing")]
 pub struct Full;
 
 /// Envelopes of one server whose past is not here yet, by what they wait for.
+///
+/// Where all authors together reach a limit, those that wait longest are let go: anybody can sign what
+/// waits for ever, and none of it may keep others out.
 #[derive(Debug, Default)]
 pub struct Waiting {
     by_missing: BTreeMap<EnvelopeId, BTreeSet<EnvelopeId>>,
-    held: BTreeMap<EnvelopeId, (Verified, usize)>,
+    held: BTreeMap<EnvelopeId, Held>,
+    by_age: BTreeMap<u64, EnvelopeId>,
+    parked: u64,
     per_author: BTreeMap<DeviceId, usize>,
     bytes: usize,
+}
+
+#[derive(Debug)]
+struct Held {
+    envelope: Verified,
+    missing: EnvelopeId,
+    len: usize,
+    age: u64,
 }
 
 impl Waiting {
@@ -29,7 +42,7 @@ impl Waiting {
     /// Keeps `envelope` until `missing` is here. One that waits already goes on waiting.
     ///
     /// # Errors
-    /// If its author or its server has reached a limit.
+    /// If its author has reached the limit.
     pub fn park(&mut self, envelope: Verified, missing: EnvelopeId) -> Result<(), Full> {
         let id = envelope.id();
         if self.held.contains_key(&id) {
@@ -37,30 +50,34 @@ impl Waiting {
         }
         let author = envelope.header().sender;
         let of_author = self.per_author.get(&author).copied().unwrap_or(0);
-        let len = envelope.encode().len();
-        if of_author >= WAITING_PER_AUTHOR_MAX
-            || self.held.len() >= WAITING_PER_SERVER_MAX
-            || self.bytes + len > WAITING_BYTES_MAX
-        {
+        if of_author >= WAITING_PER_AUTHOR_MAX {
             return Err(Full);
         }
-        self.per_author.insert(author, of_author + 1);
+        let len = envelope.encode().len();
+        while self.held.len() >= WAITING_PER_SERVER_MAX || self.bytes + len > WAITING_BYTES_MAX {
+            let Some(oldest) = self.by_age.first_key_value().map(|(_, id)| *id) else { break };
+            self.take(&oldest);
+        }
+        *self.per_author.entry(author).or_default() += 1;
         self.bytes += len;
-        self.held.insert(id, (envelope, len));
+        self.parked += 1;
+        let age = self.parked;
+        self.by_age.insert(age, id);
+        self.held.insert(id, Held { envelope, missing, len, age });
         self.by_missing.entry(missing).or_default().insert(id);
         Ok(())
     }
 
     /// Takes out what waited for `arrived`, by id. It may turn out to wait for something else.
     pub fn release(&mut self, arrived: &EnvelopeId) -> Vec<Verified> {
-        let ids = self.by_missing.remove(arrived).unwrap_or_default();
+        let ids = self.by_missing.get(arrived).cloned().unwrap_or_default();
         ids.iter().filter_map(|id| self.take(id)).collect()
     }
 
     /// Takes out everything.
     pub fn drain(&mut self) -> Vec<Verified> {
         let held = std::mem::take(self).held;
-        held.into_values().map(|(envelope, _)| envelope).collect()
+        held.into_values().map(|held| held.envelope).collect()
     }
 
     /// How many wait.
@@ -74,8 +91,15 @@ impl Waiting {
     }
 
     fn take(&mut self, id: &EnvelopeId) -> Option<Verified> {
-        let (envelope, len) = self.held.remove(id)?;
+        let Held { envelope, missing, len, age } = self.held.remove(id)?;
         self.bytes -= len;
+        self.by_age.remove(&age);
+        if let Some(waiters) = self.by_missing.get_mut(&missing) {
+            waiters.remove(id);
+            if waiters.is_empty() {
+                self.by_missing.remove(&missing);
+            }
+        }
         let author = envelope.header().sender;
         if let Some(count) = self.per_author.get_mut(&author) {
             *count -= 1;

@@ -1,6 +1,8 @@
 //! Who somebody is: an identity key that certifies device keys.
 
 mod certificate;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod decoders;
 mod key;
 
 pub use certificate::{CertificateError, DeviceCertificate, VerifiedCertificate};

@@ -1,6 +1,9 @@
 //! Links: who is at the other end, and messages encrypted, ordered and bounded whatever transport
 //! carries them. No I/O: frames in, frames out.
 
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod decoders;
 mod hello;
 mod message;
 mod noise;

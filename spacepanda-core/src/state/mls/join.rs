@@ -6,7 +6,7 @@ use openmls::prelude::{
 use super::{
     Group, MlsError, PackageRef, Rows, Settings, facts,
     overlay::{Overlay, RowError, Step},
-    settings,
+    settings, shape,
     version::{self, Program},
 };
 use crate::{
@@ -117,6 +117,7 @@ fn parse_welcome(bytes: &[u8]) -> Result<Welcome, MlsError> {
     if bytes.len() > BODY_LEN_MAX {
         return Err(malformed);
     }
+    shape::check_message(bytes, "welcome")?;
     match MlsMessageIn::tls_deserialize_exact(bytes).map(MlsMessageIn::extract) {
         Ok(MlsMessageBodyIn::Welcome(welcome)) => Ok(welcome),
         _ => Err(malformed),
@@ -127,6 +128,7 @@ fn parse_tree(bytes: &[u8]) -> Result<RatchetTreeIn, MlsError> {
     if bytes.len() > TREE_LEN_MAX {
         return Err(MlsError::Malformed("tree"));
     }
+    shape::check_tree(bytes)?;
     RatchetTreeIn::tls_deserialize_exact(bytes).map_err(|_| MlsError::Malformed("tree"))
 }
 

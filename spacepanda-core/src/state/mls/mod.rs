@@ -6,6 +6,9 @@
 mod act;
 mod commit;
 mod crypto;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod decoders;
 mod error;
 mod facts;
 mod group;
@@ -14,9 +17,13 @@ mod message;
 mod overlay;
 mod package;
 mod payload;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+mod people;
 mod rows;
 mod scope_key;
 mod settings;
+mod shape;
 mod stage;
 mod storage;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
     crypto::{LeafSigner, SeededCrypto},
     facts,
     overlay::{Overlay, Step},
-    settings,
+    settings, shape,
     version::{self, Program},
 };
 use crate::{
@@ -133,6 +133,7 @@ fn parse(bytes: &[u8]) -> Result<KeyPackageIn, MlsError> {
     if bytes.len() > PAYLOAD_LEN_MAX {
         return Err(malformed);
     }
+    shape::check_message(bytes, "key package")?;
     match MlsMessageIn::tls_deserialize_exact(bytes).map(MlsMessageIn::extract) {
         Ok(MlsMessageBodyIn::KeyPackage(package)) => Ok(package),
         _ => Err(malformed),

@@ -10,6 +10,7 @@ use openmls_traits::OpenMlsProvider;
 use super::{
     CommitBody, CommitPayload, Group, MlsError, Parents, commit_aad, facts,
     overlay::{RowError, Step},
+    shape,
 };
 use crate::{
     base::{Secret, StateId},
@@ -164,6 +165,7 @@ impl Departure {
 }
 
 fn public_message(bytes: &[u8]) -> Result<ProtocolMessage, MlsError> {
+    shape::check_message(bytes, "commit")?;
     match MlsMessageIn::tls_deserialize_exact(bytes).map(MlsMessageIn::extract) {
         Ok(MlsMessageBodyIn::PublicMessage(message)) => Ok(message.into()),
         _ => Err(MlsError::Malformed("commit")),

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Action, Event, Fault, SyncEngine, Ticket, frame::Frame, peer::Peer, scope::Scope};
-use crate::base::{ChannelId, EnvelopeId, Frontier, PeerId, Timestamp, Tip, limits};
+use super::{
+    Action, Event, Fault, INBOX_BYTES_MAX, SyncEngine, Ticket, frame::Frame, peer::Peer,
+    scope::Scope,
+};
+use crate::base::{ChannelId, EnvelopeId, Frontier, PeerId, Timestamp, Tip};
 
 /// Ids of a channel that are remembered as held although no longer tips.
 const RECENT_MAX: usize = 1_024;
@@ -269,7 +272,7 @@ impl FrontierSync {
         let Some(state) = self.peers.get_mut(&peer) else { return false };
         state.inbox += len;
         state.to_ack += len as u64;
-        if state.inbox > limits::PEER_BYTES_MAX {
+        if state.inbox > INBOX_BYTES_MAX {
             self.fault(peer, Fault::WindowExceeded);
             return false;
         }

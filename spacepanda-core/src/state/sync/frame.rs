@@ -200,14 +200,7 @@ impl<C, T: Encode<C>, const MAX: usize> Encode<C> for List<T, MAX> {
 
 impl<'b, C, T: Decode<'b, C>, const MAX: usize> Decode<'b, C> for List<T, MAX> {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
-        let len = d.array()?.and_then(|len| usize::try_from(len).ok());
-        let len = len.filter(|len| *len <= MAX);
-        let len = len.ok_or_else(|| DecodeError::message("a list above its limit"))?;
-        let mut items = Vec::new();
-        for _ in 0..len {
-            items.push(T::decode(d, ctx)?);
-        }
-        Ok(Self(items))
+        cbor::decode_list::<C, T, MAX>(d, ctx).map(Self)
     }
 }
 

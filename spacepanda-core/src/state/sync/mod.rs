@@ -13,6 +13,9 @@
 //! A peer that shows tips which do not arrive is asked again with growing pauses, then left alone.
 
 mod bodies;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod decoders;
 mod engine;
 mod exchange;
 mod frame;
@@ -49,6 +52,8 @@ pub const PAGE_ENTRIES_MAX: usize = 256;
 pub const PAGE_BYTES_MAX: usize = 256 * 1024;
 /// Channels of which state is kept for one peer.
 pub const CHANNELS_PER_PEER_MAX: usize = 4 * limits::CHANNELS_MAX;
+/// Bytes of envelopes of one peer that the driver has not taken yet.
+pub const INBOX_BYTES_MAX: usize = limits::PEER_BYTES_MAX / 2;
 /// Tips that one peer may have shown and this device not hold.
 pub const TIPS_PER_PEER_MAX: usize = limits::PEER_BYTES_MAX / 128;
 /// Exchanges of one channel that are begun anew on one link.

@@ -1,4 +1,7 @@
 mod branches;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod decoders;
 mod missing;
 mod numbers;
 mod parts;

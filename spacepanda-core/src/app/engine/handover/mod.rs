@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(any(test, fuzzing))]
+pub(super) use frames::Handed;
 pub(super) use frames::{Answer, Answers, Asks, Frame};
 
 use crate::base::{ChannelId, IdentityId, PeerId, Timestamp, Tip};

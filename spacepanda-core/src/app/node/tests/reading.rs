@@ -9,7 +9,7 @@ use crate::{
         node::reads::Kept,
     },
     base::{DeviceId, EnvelopeId, Floors, Frontier, LogEntry},
-    store::Page,
+    store::{Page, Placement},
 };
 
 #[tokio::test]
@@ -45,6 +45,7 @@ async fn every_kind_of_read_sees_what_is_staged() {
         frontiers: vec![CHANNEL],
         entries: vec![(CHANNEL, entry.tip())],
         missing: vec![missing.clone()],
+        places: vec![(CHANNEL, entry.clone())],
     };
     let loaded = kept.load(reads).await.unwrap();
     assert_eq!(loaded.rows[&(ROWS, "other".into())].as_deref(), Some(&b"value"[..]));
@@ -53,5 +54,6 @@ async fn every_kind_of_read_sees_what_is_staged() {
     assert_eq!((&loaded.pages[0].0, loaded.pages[0].1.len()), (&page, 2));
     assert_eq!(loaded.frontiers[&CHANNEL], Frontier::from_iter([entry.tip()]));
     assert_eq!(loaded.entries[&(CHANNEL, entry.tip())].as_ref(), Some(&entry));
+    assert_eq!(loaded.places[&(CHANNEL, entry.id)], Placement::Known);
     assert_eq!(loaded.missing, [(missing, vec![entry])]);
 }

@@ -30,5 +30,7 @@ pub use entry::{Entry, Reading, Reason, Row, RowError, decode_entry};
 pub use history::{Cursor, Entries, History, TIES_MAX, Turn};
 pub use key::{NAMES, Place, TIMELINE, name_key, prefix, row_key};
 pub use post::{CONTENT_LEN_MAX, Content, Post, PostError, decode_post};
+#[cfg(any(test, fuzzing))]
+pub(crate) use rows::rows_decoder;
 pub use rows::{Rows, Step, find, put, set_counts, set_reading};
 pub use text::{Salt, Text, TextError};

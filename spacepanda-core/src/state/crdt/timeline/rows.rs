@@ -7,6 +7,8 @@ use super::{
     entry::{Entry, Reading, RowError, decode_entry},
     key::{NAMES, Place, TIMELINE, beside_key, name_key, row_key},
 };
+#[cfg(any(test, fuzzing))]
+use crate::base::decoder::{Decoder, Form, exact};
 use crate::{
     base::{EnvelopeId, cbor},
     store::{Batch, Namespace},
@@ -62,6 +64,20 @@ struct NameRow {
 impl NameRow {
     fn place(&self, channel: u32) -> Place {
         Place { channel, order: self.order, device: self.device_no, number: self.number }
+    }
+}
+
+/// What decodes the row of a name.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn rows_decoder() -> Decoder {
+    Decoder {
+        name: "crdt name row",
+        form: Form::Exact,
+        samples: |s| {
+            let (envelope, order) = (s.envelope(), s.number());
+            vec![cbor::encode(&NameRow { envelope, order, device_no: 3, number: s.number() })]
+        },
+        decode: exact::<NameRow>,
     }
 }
 

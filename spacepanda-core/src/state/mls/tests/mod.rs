@@ -3,7 +3,8 @@
 mod changes;
 mod formats;
 mod hostile;
-mod people;
 mod raw;
 mod talking;
 mod versions;
+
+use super::people;

@@ -6,8 +6,8 @@ use super::world::{channel, device, entry};
 use crate::{
     base::{Frontier, LogEntry, Timestamp, limits::PEER_BYTES_MAX},
     state::sync::{
-        Action, Event, FRAME_LEN_LIMIT, FRAME_LEN_MAX, Fault, FrameError, FrontierSync, Start,
-        SyncEngine, WINDOW_BYTES,
+        Action, Event, FRAME_LEN_LIMIT, FRAME_LEN_MAX, Fault, FrameError, FrontierSync,
+        INBOX_BYTES_MAX, Start, SyncEngine, TIPS_PER_PEER_MAX, WINDOW_BYTES,
         frame::{ChannelDigest, Envelope, Frame, List, split},
     },
 };
@@ -117,24 +117,43 @@ fn broken_frames_never_panic_and_break_the_link_at_most() {
     }
 }
 
+/// Frames that show tips, of which `more` follow.
+fn shown(more: bool, frames: u64) -> Vec<Bytes> {
+    let frame = |number: u64| {
+        let tips = (1..=600).map(|tip| entry(device(3), number * 600 + tip, 0, 0).tip());
+        let (channel, tips, more) = (channel(0), List(tips.collect()), more || number + 1 < frames);
+        Frame::Frontier { channel, round: 1, tips, more }.encode()
+    };
+    (0..frames).map(frame).collect()
+}
+
 #[test]
 fn a_peer_that_shows_tips_without_end_is_dropped() {
     let mut engine = engine();
-    let mut number = 0;
-    for _ in 0..1_000 {
-        let tips = (0..600).map(|_| {
-            number += 1;
-            entry(device(3), number, 0, 0).tip()
-        });
-        let (channel, tips) = (channel(0), List(tips.collect()));
-        let frame = Frame::Frontier { channel, round: 1, tips, more: true };
-        receive(&mut engine, frame.encode());
-        if let Some(Action::Fault { why, .. }) = drain(&mut engine).last() {
-            assert_eq!(*why, Fault::TooManyTips);
-            return;
+    let frames = shown(true, 1_000);
+    let mut faults = frames.into_iter().filter_map(|frame| {
+        receive(&mut engine, frame);
+        match drain(&mut engine).pop() {
+            Some(Action::Fault { why, .. }) => Some(why),
+            _ => None,
         }
+    });
+    assert_eq!(faults.next(), Some(Fault::TooManyTips));
+}
+
+#[test]
+fn what_a_peer_shows_is_bounded_in_bytes() {
+    let frames = TIPS_PER_PEER_MAX as u64 / 600;
+    for more in [true, false] {
+        let (mut engine, shown) = (engine(), shown(more, frames));
+        let info = allocation_counter::measure(|| {
+            for frame in &shown {
+                receive(&mut engine, frame.clone());
+                assert!(!drain(&mut engine).iter().any(|a| matches!(a, Action::Fault { .. })));
+            }
+        });
+        assert!(info.bytes_max < 2 * PEER_BYTES_MAX as u64, "{} bytes", info.bytes_max);
     }
-    panic!("{number} tips were kept");
 }
 
 #[test]
@@ -142,7 +161,7 @@ fn a_peer_that_sends_beyond_its_window_is_dropped() {
     let mut engine = engine();
     let envelopes = List(vec![Envelope(Bytes::from(vec![0; 50_000]))]);
     let page = Frame::Page { channel: channel(0), envelopes }.encode();
-    for _ in 0..=PEER_BYTES_MAX / 50_000 {
+    for _ in 0..=INBOX_BYTES_MAX / 50_000 {
         receive(&mut engine, page.clone());
     }
     let faults = drain(&mut engine).into_iter().filter(|a| matches!(a, Action::Fault { .. }));

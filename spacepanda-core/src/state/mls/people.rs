@@ -1,8 +1,8 @@
-//! Who acts in these tests, and what they write.
+//! Who acts in tests, and what they write.
 
-use super::super::{
-    Built, Change, CommitPayload, Encrypted, Group, KeyPackageMade, Merged, MlsError, PackageUse,
-    Parents, Plaintext, Settings, join, package, version::Program,
+use super::{
+    Built, Change, CommitPayload, Encrypted, Group, KeyPackageMade, Merged, MessagePayload,
+    MlsError, PackageUse, Parents, Plaintext, Settings, join, package, version::Program,
 };
 use crate::{
     base::{ChannelId, DeviceId, MessageId, Secret, Timestamp},
@@ -108,6 +108,13 @@ impl Person {
 
     pub(super) fn origin(&self) -> Origin {
         Origin::of(self.envelope(PayloadType::Vote, Vec::new(), None).header())
+    }
+
+    /// A message whose body is whatever its author likes.
+    pub(super) fn message(&self, group: &Group, body: &[u8]) -> Verified {
+        let (id, state) = (MessageId::new([1; 16]), group.state_id());
+        let payload = MessagePayload { id, state, commitment: [0; 32] };
+        self.envelope(PayloadType::Message, payload.encode(), Some(body.to_vec()))
     }
 
     pub(super) fn write(&self, group: &mut Group, content: &[u8], number: u8) -> Verified {
