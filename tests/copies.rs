@@ -2,6 +2,7 @@
 //! latest and only one says so, and uses no place of a log and no key a second time.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "each test uses its part")]
 mod world;
 
 use std::{collections::BTreeSet, fs, sync::Arc};
