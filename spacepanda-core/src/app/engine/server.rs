@@ -9,7 +9,7 @@ use super::{
     enter::TreeAsk,
     join::Join,
     machine::{Cx, Node},
-    packages::Packages,
+    published::Packages,
     reads::Reads,
     renew::Renewal,
     rows::{self, MLS, PackageRow, StateRow},
