@@ -5,7 +5,7 @@ use super::{
     event::Event,
     join::Join,
     machine::{Cx, Node},
-    packages::PLEA_PAUSE,
+    pleas::PLEA_PAUSE,
     reads::Loaded,
     rows::{self, LostRow, VIEW},
     server::Server,

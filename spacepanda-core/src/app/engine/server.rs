@@ -10,7 +10,7 @@ use super::{
     handover::HandOver,
     join::Join,
     machine::{Cx, Node},
-    packages::Packages,
+    published::Packages,
     reads::Reads,
     renew::Renewal,
     rows::{self, MLS, PackageRow, StateRow},
