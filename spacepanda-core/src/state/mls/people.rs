@@ -5,7 +5,7 @@ use super::{
     MlsError, PackageUse, Parents, Plaintext, Settings, join, package, version::Program,
 };
 use crate::{
-    base::{ChannelId, DeviceId, MessageId, Secret, Timestamp},
+    base::{ChannelId, DeviceId, MessageId, Secret, Timestamp, Tip},
     state::{
         authority::{Authorized, CommitFacts},
         envelope::{Header, Opened, Origin, PayloadType, VERSION, Verified},
@@ -25,6 +25,10 @@ pub(super) fn seed(byte: u8) -> Secret<32> {
 /// Somebody with one device.
 pub(super) struct Person {
     number: u8,
+    /// Where they commit.
+    pub(super) home: ChannelId,
+    /// What their envelopes name.
+    pub(super) tips: Vec<Tip>,
     pub(super) keys: KeyPair,
     pub(super) certificate: VerifiedCertificate,
 }
@@ -35,7 +39,16 @@ impl Person {
         let keys = KeyPair::from_secret(seed(number));
         let device = DeviceId::new(*keys.public());
         let certificate = DeviceCertificate::issue(&identity, device, Timestamp::from_micros(1));
-        Self { number, keys, certificate }
+        Self { number, home: CHANNEL, tips: Vec::new(), keys, certificate }
+    }
+
+    pub(super) fn parents(&self) -> Parents<'_> {
+        Parents { parents: &self.tips, control: None }
+    }
+
+    /// The secret of the device's keys.
+    pub(super) fn secret(&self) -> Secret<32> {
+        seed(self.number)
     }
 
     pub(super) fn device(&self) -> DeviceId {
@@ -76,13 +89,17 @@ impl Person {
         body: Option<Vec<u8>>,
     ) -> Verified {
         let timestamp = Timestamp::from_micros(1);
+        let (channel, parents) = match payload_type {
+            PayloadType::Message => (CHANNEL, Vec::new()),
+            _ => (self.home, self.tips.clone()),
+        };
         let header = Header {
             version: VERSION,
-            channel: CHANNEL,
+            channel,
             sender: self.device(),
             sequence: 1,
             previous: None,
-            parents: Vec::new(),
+            parents,
             control: None,
             timestamp,
             order: timestamp.micros(),
@@ -95,7 +112,7 @@ impl Person {
 
     /// Builds a commit and merges it, as if the gate had let it through.
     pub(super) fn commit(&self, group: &Group, change: &Change, number: u8) -> Sent {
-        let built = group.build(&self.keys, change, NO_PARENTS, &self.seed(number)).unwrap();
+        let built = group.build(&self.keys, change, self.parents(), &self.seed(number)).unwrap();
         let Merged { group, payload, body } = self.merge(built);
         let envelope = self.envelope(PayloadType::Commit, payload.encode(), Some(body.encode()));
         Sent { group, payload, envelope, welcome: body.welcome }
@@ -168,10 +185,15 @@ pub(super) fn read(group: &mut Group, envelope: &Verified) -> Result<Plaintext, 
 /// A group of as many people, each with its own view of one state.
 pub(super) fn group_of(number: u8) -> (Vec<Person>, Vec<Group>) {
     let people: Vec<_> = (1..=number).map(Person::new).collect();
+    let groups = group_among(&people);
+    (people, groups)
+}
+
+/// A group that the first of `people` makes for all of them.
+pub(super) fn group_among(people: &[Person]) -> Vec<Group> {
     let packages: Vec<_> = people[1..].iter().map(|person| person.package(9)).collect();
     let founded = people[0].found();
     let sent = people[0].commit(&founded, &adding(&packages.iter().collect::<Vec<_>>()), 2);
     let others: Vec<_> = packages.iter().map(|made| enter(&sent, made)).collect();
-    let groups = std::iter::once(sent.group).chain(others).collect();
-    (people, groups)
+    std::iter::once(sent.group).chain(others).collect()
 }

@@ -68,7 +68,12 @@ impl Group {
         let Group { mls, overlay, .. } = &mut group;
         let step = Step::new(overlay, seed, "stage");
         let message = public_message(&body.commit)?;
-        let processed = mls.process_message(&step, message).map_err(refused)?;
+        let processed = mls.process_message(&step, message).map_err(|error| {
+            // One's own in the envelope of somebody else must not pass for one's own.
+            let error = refused(error);
+            let stolen = error == MlsError::Own && Some(header.sender) != self.device();
+            if stolen { MlsError::WrongSender } else { error }
+        })?;
         check_framing(mls, &processed, header, &payload)?;
         let ProcessedMessageContent::StagedCommitMessage(commit) = processed.into_content() else {
             return Err(MlsError::Malformed("commit"));

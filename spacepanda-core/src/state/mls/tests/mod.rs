@@ -3,7 +3,9 @@
 mod changes;
 mod formats;
 mod hostile;
+mod hostile_member;
 mod raw;
+mod second_mls;
 mod talking;
 mod versions;
 

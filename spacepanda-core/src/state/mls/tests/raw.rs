@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A commit as a member could make it with MLS alone, named by its envelope as `lists` say.
-fn raw_commit(
+pub(super) fn raw_commit(
     person: &Person,
     group: &Group,
     lists: (Vec<Addition>, Vec<DeviceId>),
@@ -32,7 +32,7 @@ fn raw_commit(
     let (adds, removes) = lists;
     let seed = seed(90);
     let step = Step::new(&copy.overlay, &seed, "raw");
-    copy.mls.set_aad(commit_aad(&parent, &adds, &removes, NO_PARENTS).to_vec());
+    copy.mls.set_aad(commit_aad(&parent, &adds, &removes, person.parents()).to_vec());
     let (commit, _, _) = shape(copy.mls.commit_builder())
         .load_psks(step.storage())
         .unwrap()
@@ -52,7 +52,7 @@ fn raw_commit(
     (payload, envelope)
 }
 
-fn no_lists() -> (Vec<Addition>, Vec<DeviceId>) {
+pub(super) fn no_lists() -> (Vec<Addition>, Vec<DeviceId>) {
     (Vec::new(), Vec::new())
 }
 
@@ -100,55 +100,65 @@ fn a_proposal_by_reference_is_refused_or_shown_as_such() {
     assert_eq!(opened.content().proposals, [ProposalFacts::Other]);
 }
 
-#[test]
-fn an_external_commit_is_refused() {
-    let (people, groups) = group_of(2);
-    let (mallory, provider) = (Person::new(9), OpenMlsRustCrypto::default());
-    let info = groups[0]
-        .mls
-        .export_group_info(provider.crypto(), &LeafSigner(&people[0].keys), true)
-        .unwrap();
-    let info = MlsMessageIn::tls_deserialize_exact(info.tls_serialize_detached().unwrap()).unwrap();
-    let MlsMessageBodyIn::GroupInfo(info) = info.extract() else { panic!("a group info") };
-    let credential = package::credential(&mallory.keys, &mallory.certificate).unwrap();
+/// The external commit of an outsider who got hold of a group info.
+pub(super) fn external_commit(outsider: &Person, person: &Person, group: &Group) -> Vec<u8> {
+    let provider = OpenMlsRustCrypto::default();
+    let info = group.mls.export_group_info(provider.crypto(), &LeafSigner(&person.keys), true);
+    let info = info.unwrap().tls_serialize_detached().unwrap();
+    let MlsMessageBodyIn::GroupInfo(info) =
+        MlsMessageIn::tls_deserialize_exact(info).unwrap().extract()
+    else {
+        panic!("a group info")
+    };
+    let credential = package::credential(&outsider.keys, &outsider.certificate).unwrap();
     let capabilities = settings::capabilities(version::Program::THIS);
     let (_, bundle) = MlsGroup::external_commit_builder()
         .with_config(settings::join_config())
-        .with_aad(commit_aad(&groups[0].state_id(), &[], &[], NO_PARENTS).to_vec())
+        .with_aad(commit_aad(&group.state_id(), &[], &[], outsider.parents()).to_vec())
         .build_group(&provider, info, credential)
         .unwrap()
         .leaf_node_parameters(LeafNodeParameters::builder().with_capabilities(capabilities).build())
         .load_psks(provider.storage())
         .unwrap()
-        .build(provider.rand(), provider.crypto(), &LeafSigner(&mallory.keys), |_| true)
+        .build(provider.rand(), provider.crypto(), &LeafSigner(&outsider.keys), |_| true)
         .unwrap()
         .finalize(&provider)
         .unwrap();
-    let commit = bundle.into_commit().tls_serialize_detached().unwrap();
-    let (parent, child) = (groups[0].state_id(), StateId::new([1; 32]));
+    bundle.into_commit().tls_serialize_detached().unwrap()
+}
+
+/// Wraps what claims to be a commit on `parent` in an envelope of `person`'s that names nobody.
+pub(super) fn wrapped(person: &Person, parent: StateId, commit: Vec<u8>) -> Verified {
+    let child = StateId::new([1; 32]);
     let payload = CommitPayload { parent, child, adds: Vec::new(), removes: Vec::new() };
     let body = CommitBody { commit, welcome: None }.encode();
+    person.envelope(PayloadType::Commit, payload.encode(), Some(body))
+}
+
+#[test]
+fn an_external_commit_is_refused() {
+    let (people, groups) = group_of(2);
+    let mallory = Person::new(9);
+    let commit = external_commit(&mallory, &people[0], &groups[0]);
     for author in [&mallory, &people[0]] {
-        let sent = author.envelope(PayloadType::Commit, payload.encode(), Some(body.clone()));
+        let sent = wrapped(author, groups[0].state_id(), commit.clone());
         let staged = groups[1].stage(&sent, &seed(1));
         assert_eq!(staged.map(|_| ()), Err(MlsError::WrongSender));
     }
 }
 
-#[test]
-fn a_leaf_that_takes_somebody_elses_credential_is_shown_without_certificate() {
-    let (people, groups) = group_of(2);
-    let mut copy = groups[0].copy().unwrap();
+/// A commit by which a member's leaf takes the credential of another.
+pub(super) fn stealing_commit(person: &Person, victim: &Person, group: &Group) -> Verified {
+    let mut copy = group.copy().unwrap();
     let seed = seed(1);
     let step = Step::new(&copy.overlay, &seed, "raw");
     let stolen = CredentialWithKey {
-        credential: BasicCredential::new(people[1].certificate.encode()).into(),
-        signature_key: people[0].keys.public().to_vec().into(),
+        credential: BasicCredential::new(victim.certificate.encode()).into(),
+        signature_key: person.keys.public().to_vec().into(),
     };
-    let signer = LeafSigner(&people[0].keys);
+    let signer = LeafSigner(&person.keys);
     let bundle = NewSignerBundle { signer: &signer, credential_with_key: stolen };
-    let parent = groups[0].state_id();
-    copy.mls.set_aad(commit_aad(&parent, &[], &[], NO_PARENTS).to_vec());
+    copy.mls.set_aad(commit_aad(&group.state_id(), &[], &[], person.parents()).to_vec());
     let commit = copy
         .mls
         .commit_builder()
@@ -160,31 +170,37 @@ fn a_leaf_that_takes_somebody_elses_credential_is_shown_without_certificate() {
         .stage_commit(&step)
         .unwrap()
         .into_commit();
-    let child = StateId::new([1; 32]);
-    let payload = CommitPayload { parent, child, adds: Vec::new(), removes: Vec::new() };
-    let commit = commit.tls_serialize_detached().unwrap();
-    let body = CommitBody { commit, welcome: None }.encode();
-    let sent = people[0].envelope(PayloadType::Commit, payload.encode(), Some(body));
-    let (opened, staged) = groups[1].stage(&sent, &seed).unwrap();
+    wrapped(person, group.state_id(), commit.tls_serialize_detached().unwrap())
+}
+
+#[test]
+fn a_leaf_that_takes_somebody_elses_credential_is_shown_without_certificate() {
+    let (people, groups) = group_of(2);
+    let sent = stealing_commit(&people[0], &people[1], &groups[0]);
+    let (opened, staged) = groups[1].stage(&sent, &seed(1)).unwrap();
     assert_eq!(opened.content().path.as_ref().unwrap().certificate, None);
     assert_eq!(staged.merge(allowed(opened)).map(|_| ()), Err(MlsError::WrongChild));
+}
+
+/// A key package that is sound but for its lifetime, which ends.
+pub(super) fn ending_package(person: &Person) -> (KeyPackage, Addition) {
+    let provider = OpenMlsRustCrypto::default();
+    let credential = package::credential(&person.keys, &person.certificate).unwrap();
+    let package = KeyPackage::builder()
+        .leaf_node_capabilities(settings::capabilities(version::Program::THIS))
+        .build(settings::SUITE, &provider, &LeafSigner(&person.keys), credential)
+        .unwrap()
+        .into_key_package();
+    let reference = facts::reference(&package, &crypto::SeededCrypto::new(seed(1))).unwrap();
+    (package, Addition { device: person.device(), package: reference })
 }
 
 #[test]
 fn an_addition_whose_lifetime_ends_is_shown_as_such() {
     let (people, groups) = group_of(2);
-    let (carol, provider) = (Person::new(3), OpenMlsRustCrypto::default());
-    let credential = package::credential(&carol.keys, &carol.certificate).unwrap();
-    let package = KeyPackage::builder()
-        .leaf_node_capabilities(settings::capabilities(version::Program::THIS))
-        .build(settings::SUITE, &provider, &LeafSigner(&carol.keys), credential)
-        .unwrap()
-        .into_key_package();
-    let crypto = crypto::SeededCrypto::new(seed(1));
-    let reference = facts::reference(&package, &crypto).unwrap();
-    let adds = vec![Addition { device: carol.device(), package: reference }];
-    let (_, envelope) = raw_commit(&people[0], &groups[0], (adds, Vec::new()), |builder| {
-        builder.propose_adds([package.clone()])
+    let (package, addition) = ending_package(&Person::new(3));
+    let (_, envelope) = raw_commit(&people[0], &groups[0], (vec![addition], vec![]), |builder| {
+        builder.propose_adds([package])
     });
     let (opened, _) = groups[1].stage(&envelope, &seed(1)).unwrap();
     let [ProposalFacts::Add(leaf)] = &opened.content().proposals[..] else { panic!("one") };
