@@ -28,6 +28,7 @@ mod rows;
 mod server;
 mod settle;
 mod share;
+mod sizes;
 mod start;
 mod states;
 mod talk;
@@ -42,3 +43,4 @@ pub use input::{
 pub use invite::JoinLink;
 pub use machine::Machine;
 pub use reads::{Loaded, Missing, Reads};
+pub use sizes::Sizes;
