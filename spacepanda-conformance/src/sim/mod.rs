@@ -78,7 +78,7 @@ pub use disks::{Disks, MemoryDisks};
 pub use guest::Guest;
 pub use outcome::{Outcome, Totals, Violation};
 pub use plan::{CrashAt, Entry, Fault, Plan, PlanError, STEPS, Setup, Step, What};
-pub use profile::{LONG_ABSENCES, NEVER_RETURNING, Profile, ROLLBACKS};
+pub use profile::{COMING_BACK, LONG_ABSENCES, NEVER_RETURNING, Profile, ROLLBACKS};
 pub use run::{Ran, jobs, run_all, run_caught};
 pub use shrink::shrink;
 pub use world::{World, WorldBuilder};

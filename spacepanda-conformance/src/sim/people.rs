@@ -216,7 +216,8 @@ impl World<'_> {
                     return Err(format!("node {node} is refused: {code}"));
                 }
                 self.story.people[node].by = None;
-                self.again(Step::Join { who: node, by: 0 });
+                // Whose invites nobody has is invited by the founder's first.
+                self.again(Step::Join { who: node, by: self.nodes.len() });
             }
             Event::Message { message, .. } => {
                 return self.look_at(node, std::slice::from_ref(&message));

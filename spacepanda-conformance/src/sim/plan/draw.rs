@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::super::{
     Profile,
     chance::Chance,
-    profile::{LONG_ABSENCES, NEVER_RETURNING, ROLLBACKS},
+    profile::{COMING_BACK, LONG_ABSENCES, NEVER_RETURNING, ROLLBACKS},
 };
 use super::{Entry, Fault, NODES_MAX, NODES_MIN, Plan, Setup, Step, What, fault::CrashAt};
 
@@ -83,7 +83,7 @@ impl Draw {
                 _ => Step::Remove { who: 0, whom },
             };
             self.put(at, What::Do(step));
-            if !self.chance.once_in(3) {
+            if COMING_BACK && !self.chance.once_in(3) {
                 let back = at + self.chance.within(BACK_WITHIN);
                 self.put(back, What::Do(Step::Join { who: whom, by }));
             }
