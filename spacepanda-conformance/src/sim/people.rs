@@ -8,6 +8,7 @@ use spacepanda_core::{
 
 use super::{
     plan::Step,
+    profile::COMING_BACK,
     story::{Asked, Invite, Said},
     trace::Kind,
     world::{Happening, World},
@@ -50,6 +51,9 @@ impl World<'_> {
         }
         let server = self.story.server?;
         let comes = matches!(step, Step::Join { .. });
+        if comes && person.out && !COMING_BACK {
+            return None;
+        }
         if !self.nodes[who].is_started() || (who != 0 && !person.joined && !comes) {
             self.again(step);
             return None;
