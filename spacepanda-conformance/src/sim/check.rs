@@ -188,13 +188,10 @@ impl World<'_> {
             });
             let author =
                 author.ok_or_else(|| format!("node {node} shows a stranger: {message:?}"))?;
-            match &message.text {
-                Text::Known(text) if !self.nodes[author].is_guest() => {
-                    if !self.story.is_theirs(author, text) {
-                        return Err(format!("node {node} shows what nobody said: {message:?}"));
-                    }
-                }
-                _ => {}
+            let ours = !self.nodes[author].is_guest();
+            let said = |text: &String| self.story.is_theirs(author, text);
+            if ours && matches!(&message.text, Text::Known(text) if !said(text)) {
+                return Err(format!("node {node} shows what nobody said: {message:?}"));
             }
         }
         Ok(())

@@ -243,13 +243,11 @@ impl World<'_> {
         let lost: Vec<_> =
             self.asked.range((node, Call(0))..=(node, Call(u64::MAX))).map(|(at, _)| *at).collect();
         for at in lost {
-            match self.asked.remove(&at) {
-                Some(
-                    Asked::Do(step)
-                    | Asked::Join { step, .. }
-                    | Asked::Invite { step: Some(step), .. },
-                ) => self.again(step),
-                _ => {}
+            if let Some(
+                Asked::Do(step) | Asked::Join { step, .. } | Asked::Invite { step: Some(step), .. },
+            ) = self.asked.remove(&at)
+            {
+                self.again(step);
             }
         }
     }

@@ -258,10 +258,10 @@ impl<'a> World<'a> {
     pub(super) fn watch_stand(&mut self, node: usize) {
         let Some(server) = self.story.server else { return };
         let stand = self.nodes[node].stand(&server);
-        if let Some(stand) = stand.filter(|stand| self.stands[node] != Some(*stand)) {
-            if let Some(left) = self.stands[node].replace(stand) {
-                self.known.moves.push((left, stand));
-            }
+        if let Some(stand) = stand.filter(|stand| self.stands[node] != Some(*stand))
+            && let Some(left) = self.stands[node].replace(stand)
+        {
+            self.known.moves.push((left, stand));
         }
     }
 
