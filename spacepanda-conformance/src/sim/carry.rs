@@ -21,32 +21,30 @@ const DELAY_MAX: Duration = Duration::from_millis(120);
 const LATE_MAX: Duration = Duration::from_millis(15);
 /// How long a dial that reaches nobody takes at most.
 const PATIENCE_MAX: Duration = Duration::from_secs(3);
-/// How long a lost link goes unnoticed at most.
-const UNNOTICED_MAX: Duration = Duration::from_secs(5);
 
 /// Carrying out what machines decide, as a node's driver does, between nodes.
 impl World<'_> {
-    pub(super) fn save_ends(&mut self, node: usize, life: u32) -> Result<Option<usize>, String> {
-        if self.nodes[node].life != life || !self.nodes[node].is_running() {
-            return Ok(None);
+    pub(super) fn frame(&mut self, link: Link, bytes: Bytes) -> Option<usize> {
+        let node = self.network.hears(link).filter(|node| self.nodes[*node].is_up())?;
+        let (bytes, twice) = self.faults.frame(node, bytes);
+        if twice {
+            self.push(node, Input::Frame { link, bytes: bytes.clone() });
         }
-        if let Some(kept) = self.faults.crashes_at_save() {
-            self.crash(node, kept)?;
-            return Ok(None);
-        }
-        let progress = self.nodes[node].saved()?;
-        self.progress(node, progress)?;
-        Ok(Some(node))
+        self.push(node, Input::Frame { link, bytes });
+        Some(node)
     }
 
-    pub(super) fn frame(&mut self, link: Link, bytes: Bytes) -> Option<usize> {
-        let node = self.network.whole(link).filter(|end| end.open)?.node;
-        let (bytes, twice) = self.faults.frame(bytes);
-        if twice {
-            self.nodes[node].push(Input::Frame { link, bytes: bytes.clone() });
+    /// Gives a node what reached it.
+    pub(super) fn push(&mut self, node: usize, input: Input) {
+        let seed = self.entropy.secret();
+        let now = self.now;
+        match self.nodes[node].guest_mut() {
+            None => self.nodes[node].push(input),
+            Some(guest) => {
+                let acts = guest.take(input, now, seed);
+                acts.into_iter().for_each(|act| self.act(node, act));
+            }
         }
-        self.nodes[node].push(Input::Frame { link, bytes });
-        Some(node)
     }
 
     pub(super) fn dialled(&mut self, from: (usize, u32), dial: u64, to: usize) -> Option<usize> {
@@ -54,7 +52,7 @@ impl World<'_> {
         if self.nodes[node].life != life || !self.nodes[node].is_running() {
             return None;
         }
-        if !self.nodes[to].is_running() || !self.network.reaches(node, to) {
+        if !self.nodes[to].is_up() || !self.network.can_dial(node, to) {
             let late = self.delays.within(PATIENCE_MAX);
             self.after(late, Happening::DialFailed { from, dial });
             return None;
@@ -62,20 +60,25 @@ impl World<'_> {
         let delay = self.delays.within(DELAY_MAX);
         let (link, other) = self.network.join((node, to), self.now, delay);
         self.after(delay, Happening::Opened { link, from, dial });
-        self.nodes[to].push(Input::Connected { link: other, dial: None });
+        self.push(to, Input::Connected { link: other, dial: None });
         Some(to)
     }
 
     /// Makes a node's steps, and carries out what comes of them, until it is idle.
     pub(super) fn drive(&mut self, node: usize) -> Result<(), String> {
+        if self.nodes[node].asleep.is_some() {
+            return Ok(());
+        }
         while self.nodes[node].is_busy() {
             let progress = self.nodes[node].steps(self.now, &mut self.entropy)?;
             self.progress(node, progress)?;
         }
+        self.nodes[node].plan_tick();
+        self.watch_stand(node);
         Ok(())
     }
 
-    fn progress(&mut self, node: usize, progress: Progress) -> Result<(), String> {
+    pub(super) fn progress(&mut self, node: usize, progress: Progress) -> Result<(), String> {
         for (channel, entry) in &progress.appended {
             self.changed = self.now;
             let (device, number, id) = (entry.device, entry.number, entry.id);
@@ -102,9 +105,10 @@ impl World<'_> {
         appended.iter().try_for_each(|(channel, entry)| self.known.note(channel, entry))
     }
 
-    fn act(&mut self, node: usize, act: Act) {
+    pub(super) fn act(&mut self, node: usize, act: Act) {
         match act {
             Act::Send(link, frame) => {
+                self.outcome.frames += 1;
                 let late = self.delays.within(LATE_MAX);
                 if let Some((to, at)) = self.network.send(link, self.now, late) {
                     self.at(at, Happening::Frame(to, frame));
@@ -115,7 +119,7 @@ impl World<'_> {
                 if let Some((peer, at)) = self.network.close(link, self.now) {
                     self.at(at, Happening::Ended(peer));
                 }
-                self.nodes[node].push(Input::Disconnected { link });
+                self.push(node, Input::Disconnected { link });
             }
         }
     }
@@ -124,7 +128,7 @@ impl World<'_> {
         let from = (node, self.nodes[node].life);
         let targets: BTreeSet<usize> = addresses.iter().filter_map(|at| Network::at(at)).collect();
         let up = |to: &usize| {
-            self.nodes.get(*to).is_some_and(Node::is_running) && self.network.reaches(node, *to)
+            self.nodes.get(*to).is_some_and(Node::is_up) && self.network.can_dial(node, *to)
         };
         let reachable: Vec<usize> = targets.into_iter().filter(up).collect();
         if reachable.is_empty() {
@@ -143,6 +147,7 @@ impl World<'_> {
             self.changed = self.now;
         }
         self.note(Kind::Tell, node, format_args!("{tell:?}"));
+        self.count(&tell);
         match tell {
             Tell::Started(Ok(ids)) => {
                 self.nodes[node].started(ids);
@@ -159,11 +164,9 @@ impl World<'_> {
         }
     }
 
-    /// Loses a link; both ends notice in a while.
-    pub(super) fn cut(&mut self, link: Link) {
-        for end in self.network.cut(link) {
-            let unnoticed = self.delays.within(UNNOTICED_MAX);
-            self.after(unnoticed, Happening::Ended(end));
+    fn count(&mut self, tell: &Tell) {
+        if let Tell::Event(Event::PeerConnected { .. }) = tell {
+            self.outcome.links += 1;
         }
     }
 }

@@ -1,19 +1,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spacepanda_core::{
-    app::engine::{AppError, Command, Message, MessageState, Reply, ServerStatus, Text},
-    base::{ChannelId, DeviceId, IdentityId, MessageId, ServerId, StateId},
+    app::engine::{Command, Message, MessageState, Reply, ServerStatus, Text},
+    base::{ChannelId, DeviceId, IdentityId, ServerId, StateId, limits::WAITING_PER_SERVER_MAX},
 };
 
-use super::{story::Asked, trace::Kind, world::World};
+use super::{known::Name, trace::Kind, world::World};
 
-/// Messages of one page.
-const PAGE_LEN: usize = 50;
-/// What may happen while an answer is awaited.
-const PATIENCE: usize = 10_000;
-
-/// A message's name in the world.
-type Name = (DeviceId, MessageId);
+/// Steps that a node has to make at once, at most.
+const WORK_MAX: usize = 20_000;
+/// Links of one node, at most.
+const LINKS_MAX: usize = 100;
+/// States of a group that a node keeps, at most: a window of 16, and what was built while nobody was
+/// heard.
+const KEPT_MAX: usize = 64;
+/// Groups that a node holds in memory, at most.
+const GROUPS_MAX: usize = 5;
 
 /// What one node shows.
 struct View {
@@ -27,64 +29,65 @@ struct View {
 impl World<'_> {
     /// Checks what must hold when it is quiet.
     pub(super) fn check(&mut self) -> Result<(), String> {
-        if let Some((node, call)) = self.asked.keys().next() {
-            return Err(format!("node {node} never answers {call:?}"));
+        if let Some(((node, call), asked)) = self.asked.first_key_value() {
+            return Err(format!("node {node} never answers {call:?}, {asked:?}"));
         }
         if let Some(message) = self.known.message_for_removed() {
             return Err(format!("{message:?} is encrypted for somebody known to be removed"));
         }
         let server = self.story.server.ok_or("there is no server")?;
-        let members = self.members(server)?;
+        let members: BTreeSet<_> = self.known.rules.members().into_iter().collect();
         let good = self.in_good_standing(server, &members)?;
         self.outcome.members = good.len();
-        let stand = self.one_state(server, &good)?;
+        let stand = self.one_state(server, &good, &members)?;
         let mut views = Vec::new();
         for node in good {
+            self.lists_members(server, node, &members)?;
             views.push(self.view(server, node, stand)?);
         }
+        (self.outcome.unread, self.outcome.lost) = (0, 0);
         for view in &views {
             self.nothing_is_lost(view, &views)?;
+            self.nothing_is_forged(view)?;
             for other in &views {
                 self.both_agree(view, other)?;
             }
         }
+        let unread = views.iter().flat_map(|view| view.channels.values().flatten());
+        self.outcome.unread =
+            unread.filter(|message| !matches!(message.text, Text::Known(_))).count();
         for node in 0..self.nodes.len() {
-            let ids = self.nodes[node].ids.filter(|(identity, _)| !members.contains(identity));
-            if let Some((identity, _)) = ids {
+            let out = self.nodes[node].ids.filter(|(identity, _)| !members.contains(identity));
+            if let Some((identity, _)) = out.filter(|_| self.nodes[node].is_started()) {
                 self.reads_nothing_after(server, node, &identity)?;
             }
         }
         Ok(())
     }
 
-    /// The members, as the founder sees them.
-    fn members(&mut self, server: ServerId) -> Result<BTreeSet<IdentityId>, String> {
-        match self.ask(0, Command::Members { server })? {
-            Ok(Reply::Members(members)) => {
-                Ok(members.into_iter().map(|member| member.identity).collect())
-            }
-            other => Err(format!("the founder lists no members: {other:?}")),
-        }
-    }
-
-    /// The nodes of the members. All of them are in; nobody who should be is missing.
+    /// The nodes of the members, but for those that went for ever. All of them are in; nobody who
+    /// should be is missing.
     fn in_good_standing(
         &mut self,
         server: ServerId,
         members: &BTreeSet<IdentityId>,
     ) -> Result<Vec<usize>, String> {
-        let (mut good, mut by_single_use) = (Vec::new(), 0);
+        let mut good = Vec::new();
         for node in 0..self.nodes.len() {
+            if self.nodes[node].gone
+                || !self.nodes[node].is_running()
+                || self.nodes[node].is_guest()
+            {
+                continue;
+            }
             let (identity, _) =
                 self.nodes[node].ids.ok_or_else(|| format!("node {node} is nobody"))?;
-            let person = &self.story.people[node];
             if !members.contains(&identity) {
-                if !person.out && !person.doubtful {
+                if self.story.is_sure(node) {
                     return Err(format!("node {node} is no member"));
                 }
                 continue;
             }
-            by_single_use += usize::from(person.doubtful);
             let servers = match self.ask(node, Command::Servers)? {
                 Ok(Reply::Servers(servers)) => servers,
                 other => return Err(format!("node {node} lists no servers: {other:?}")),
@@ -97,14 +100,17 @@ impl World<'_> {
                 }
             }
         }
-        if by_single_use > 1 {
-            return Err("two people came by an invite for one".to_owned());
-        }
         Ok(good)
     }
 
-    /// The state that all of `good` stand on, their state hashes being equal.
-    fn one_state(&mut self, server: ServerId, good: &[usize]) -> Result<StateId, String> {
+    /// The state that all of `good` stand on, their state hashes being equal; the members have a leaf
+    /// in it, and nobody else.
+    fn one_state(
+        &mut self,
+        server: ServerId,
+        good: &[usize],
+        members: &BTreeSet<IdentityId>,
+    ) -> Result<StateId, String> {
         let mut first: Option<ServerStatus> = None;
         for node in good.iter().copied() {
             let status = match self.ask(node, Command::Status { server: Some(server) })? {
@@ -113,84 +119,113 @@ impl World<'_> {
             };
             let status =
                 status.ok_or_else(|| format!("node {node} has no status of the server"))?;
-            self.note(
-                Kind::State,
-                node,
-                format_args!("{:?} {:?}", status.stand, status.state_hash),
-            );
+            let at = (status.stand, status.state_hash);
+            self.note(Kind::State, node, format_args!("{:?} {:?}", at.0, at.1));
             if status.stand != status.head {
-                return Err(format!(
-                    "node {node} stands on another state than the head: {status:?}"
-                ));
+                return Err(format!("node {node} stands beside the head: {status:?}"));
             }
             match &first {
                 None => first = Some(status),
                 Some(first) if *first == status => {}
                 Some(first) => {
-                    return Err(format!("node {node} has {status:?}, node {} {first:?}", good[0]));
+                    return Err(format!(
+                        "node {node} differs: {status:?}, node {} {first:?}",
+                        good[0]
+                    ));
                 }
             }
         }
-        first.and_then(|status| status.stand).ok_or_else(|| "nobody stands anywhere".to_owned())
+        let stand = first.and_then(|status| status.stand).ok_or("nobody stands anywhere")?;
+        let roster = self.known.roster(&stand);
+        if roster != *members {
+            return Err(format!("the roster differs from the members: {roster:?}, {members:?}"));
+        }
+        Ok(stand)
+    }
+
+    fn lists_members(
+        &mut self,
+        server: ServerId,
+        node: usize,
+        members: &BTreeSet<IdentityId>,
+    ) -> Result<(), String> {
+        let listed: BTreeSet<_> = match self.ask(node, Command::Members { server })? {
+            Ok(Reply::Members(members)) => members.iter().map(|member| member.identity).collect(),
+            other => return Err(format!("node {node} lists no members: {other:?}")),
+        };
+        if listed == *members {
+            return Ok(());
+        }
+        Err(format!("node {node} lists other members: {listed:?} for {members:?}"))
     }
 
     fn view(&mut self, server: ServerId, node: usize, stand: StateId) -> Result<View, String> {
-        let channels = match self.ask(node, Command::Channels { server })? {
-            Ok(Reply::Channels(channels)) => channels,
-            other => return Err(format!("node {node} lists no channels: {other:?}")),
-        };
+        let channels =
+            self.channels(server, node)?.ok_or_else(|| format!("node {node} lists no channels"))?;
+        if !channels.iter().copied().collect::<BTreeSet<_>>().eq(&self.known.channels) {
+            return Err(format!("node {node} lists other channels than the founder made"));
+        }
         let (identity, device) = self.nodes[node].ids.ok_or("nobody")?;
         let mut view = View { node, identity, device, stand, channels: BTreeMap::new() };
         for channel in channels {
-            let messages = self
-                .messages(server, node, channel.channel)?
-                .map_err(|error| format!("node {node} lists no messages: {error}"))?;
-            let mut names = BTreeSet::new();
-            if let Some(twice) = messages.iter().find(|message| !names.insert(name(message))) {
-                return Err(format!("node {node} lists a message twice: {twice:?}"));
-            }
-            view.channels.insert(channel.channel, messages);
+            let messages = self.messages(server, node, channel)?;
+            let messages = messages.ok_or_else(|| format!("node {node} lists no messages"))?;
+            self.look_at(node, &messages)?;
+            view.channels.insert(channel, messages);
         }
         Ok(view)
     }
 
-    /// All messages of a channel, oldest first.
-    fn messages(
-        &mut self,
-        server: ServerId,
-        node: usize,
-        channel: ChannelId,
-    ) -> Result<Result<Vec<Message>, AppError>, String> {
-        let (mut all, mut before) = (Vec::new(), None);
-        loop {
-            let page = Command::ListMessages { server, channel, before, limit: PAGE_LEN };
-            match self.ask(node, page)? {
-                Ok(Reply::Messages { mut messages, earlier }) => {
-                    messages.append(&mut all);
-                    all = messages;
-                    if earlier.is_none() {
-                        return Ok(Ok(all));
-                    }
-                    before = earlier;
-                }
-                Ok(other) => return Err(format!("node {node} answers {other:?}")),
-                Err(error) => return Ok(Err(error)),
+    /// Whatever is shown is shown once, by whoever signed it, as they said it.
+    pub(super) fn look_at(&self, node: usize, messages: &[Message]) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for message in messages {
+            if !names.insert(name(message)) {
+                return Err(format!("node {node} lists a message twice: {message:?}"));
+            }
+            let author = self.nodes.iter().position(|node| {
+                node.ids.is_some_and(|ids| ids == (message.author, message.device))
+            });
+            let author =
+                author.ok_or_else(|| format!("node {node} shows a stranger: {message:?}"))?;
+            let ours = !self.nodes[author].is_guest();
+            let said = |text: &String| self.story.is_theirs(author, text);
+            if ours && matches!(&message.text, Text::Known(text) if !said(text)) {
+                return Err(format!("node {node} shows what nobody said: {message:?}"));
             }
         }
+        Ok(())
     }
 
-    /// What the person of `view` said stands in it as it was said, and has arrived if it is for
-    /// anybody.
+    /// Whatever is shown was written, and counts.
+    fn nothing_is_forged(&self, view: &View) -> Result<(), String> {
+        let node = view.node;
+        for message in view.channels.values().flatten() {
+            if !self.known.is_written(&name(message)) {
+                return Err(format!("node {node} lists what nobody wrote: {message:?}"));
+            }
+            if !self.known.counts(&name(message)) {
+                return Err(format!("node {node} lists what does not count: {message:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the person of `view` said stands in it as it was said, if it counts, and has arrived if it
+    /// is for anybody.
     fn nothing_is_lost(&self, view: &View, views: &[View]) -> Result<(), String> {
         let node = view.node;
         for said in self.story.said.iter().filter(|said| said.node == node) {
             let (text, message) = (&said.text, (view.device, said.id));
             if !self.known.is_written(&message) {
-                return Err(format!("node {node} accepted {text:?} and never wrote it"));
+                return Err(format!("node {node} never wrote what it accepted: {text:?}"));
+            }
+            if !self.known.counts(&message) {
+                continue;
             }
             let listed = view.channels.get(&said.channel).into_iter().flatten();
             let Some(listed) = listed.into_iter().find(|listed| name(listed) == message) else {
-                return Err(format!("node {node} accepted {text:?} and does not list it"));
+                return Err(format!("node {node} does not list what it accepted: {text:?}"));
             };
             if listed.text != Text::Known(text.clone()) {
                 return Err(format!("node {node} lists {text:?} as {:?}", listed.text));
@@ -208,11 +243,11 @@ impl World<'_> {
     /// `other` lists everything in `view` that is for it, in the same order, and reads what it can.
     fn both_agree(&self, view: &View, other: &View) -> Result<(), String> {
         let (one, two) = (view.node, other.node);
-        if !view.channels.keys().eq(other.channels.keys()) {
-            return Err(format!("nodes {one} and {two} list different channels"));
+        if one == two {
+            return Ok(());
         }
         for (channel, messages) in &view.channels {
-            let theirs = &other.channels[channel];
+            let theirs = other.channels.get(channel).map(Vec::as_slice).unwrap_or_default();
             let by_name: BTreeMap<Name, &Message> =
                 theirs.iter().map(|message| (name(message), message)).collect();
             let mut shared = Vec::new();
@@ -221,7 +256,7 @@ impl World<'_> {
                 match by_name.get(&at) {
                     Some(same) => {
                         shared.push(at);
-                        self.is_readable(message, same, other)?;
+                        self.is_readable(same, other)?;
                     }
                     None if self.known.is_for(&at, &other.device) => {
                         return Err(format!("node {two} lacks what node {one} lists: {message:?}"));
@@ -238,21 +273,12 @@ impl World<'_> {
         Ok(())
     }
 
-    fn is_readable(&self, message: &Message, same: &Message, other: &View) -> Result<(), String> {
-        let node = other.node;
+    fn is_readable(&self, same: &Message, other: &View) -> Result<(), String> {
         let readable = matches!(same.text, Text::Known(_));
-        if !readable && self.known.is_for(&name(message), &other.device) {
-            let stand = other.stand;
-            return Err(format!(
-                "node {node}, at {stand:?}, cannot read {same:?}, which is for it"
-            ));
+        if readable || !self.known.is_for(&name(same), &other.device) {
+            return Ok(());
         }
-        match (&message.text, &same.text) {
-            (Text::Known(one), Text::Known(two)) if one != two => {
-                Err(format!("node {node} reads {two:?} where another reads {one:?}"))
-            }
-            _ => Ok(()),
-        }
+        Err(format!("node {} cannot read what it could: {same:?}", other.node))
     }
 
     /// Somebody who is no member reads nothing of those who knew that.
@@ -262,11 +288,8 @@ impl World<'_> {
         node: usize,
         identity: &IdentityId,
     ) -> Result<(), String> {
-        let Ok(Reply::Channels(channels)) = self.ask(node, Command::Channels { server })? else {
-            return Ok(());
-        };
-        for channel in channels {
-            let messages = self.messages(server, node, channel.channel)?.unwrap_or_default();
+        for channel in self.channels(server, node)?.unwrap_or_default() {
+            let messages = self.messages(server, node, channel)?.unwrap_or_default();
             let known = messages.iter().filter(|message| matches!(message.text, Text::Known(_)));
             let mut known = known.filter(|message| message.author != *identity);
             if let Some(message) =
@@ -278,17 +301,20 @@ impl World<'_> {
         Ok(())
     }
 
-    fn ask(&mut self, node: usize, command: Command) -> Result<Result<Reply, AppError>, String> {
-        self.story.answer = None;
-        self.call(node, command, Asked::Check);
-        self.drive(node)?;
-        for _ in 0..PATIENCE {
-            if let Some(answer) = self.story.answer.take() {
-                return Ok(answer);
-            }
-            self.happen(None)?;
+    /// What a node holds in memory stays within bounds.
+    pub(super) fn is_bounded(&self, node: usize) -> Result<(), String> {
+        let Some(sizes) = self.nodes[node].sizes() else { return Ok(()) };
+        let bounds = [
+            ("steps to make", sizes.work, WORK_MAX),
+            ("links", sizes.links, LINKS_MAX),
+            ("envelopes that wait", sizes.waiting, WAITING_PER_SERVER_MAX),
+            ("kept states", sizes.kept, KEPT_MAX),
+            ("groups in memory", sizes.groups, GROUPS_MAX),
+        ];
+        match bounds.iter().find(|(_, size, most)| size > most) {
+            Some((what, size, _)) => Err(format!("node {node} holds too many {what}: {size}")),
+            None => Ok(()),
         }
-        Err(format!("node {node} does not answer"))
     }
 }
 

@@ -1,51 +1,64 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use spacepanda_core::app::engine::Link;
 
 use super::{
     chance::Chance,
+    gate::Fate,
+    node::Harm,
+    plan::{CrashAt, Fault},
     trace::Kind,
     world::{Happening, World},
 };
 
-/// How long nothing breaks at most.
-const PEACE_MAX: Duration = Duration::from_secs(10);
-/// How long a crashed node stays down at most.
-const DOWN_MAX: Duration = Duration::from_secs(20);
-/// How long a partition lasts at most.
-const PARTED_MAX: Duration = Duration::from_secs(40);
-/// Of how many saves one is a crash.
-const SAVES_PER_CRASH: u64 = 80;
+/// How long a lost link goes unnoticed at most.
+const UNNOTICED_MAX: Duration = Duration::from_secs(5);
+/// How long a node pauses at most after a save that failed.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// After so many saves in a row that failed a node closes.
+const FAILURES_MAX: u32 = 5;
+/// After how long somebody starts a node again that closed.
+const STARTED_AGAIN: Duration = Duration::from_secs(20);
 
-/// What breaks, and when.
+/// What is about to go wrong.
 pub(super) struct Faults {
     chance: Chance,
-    on: bool,
-    /// What happens to the next frame that arrives.
-    harm: Option<Harm>,
+    frames: Vec<(usize, FrameHarm)>,
+    parts: u64,
 }
 
-enum Harm {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FrameHarm {
     Altered,
     Doubled,
 }
 
+/// Something whole again.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Over {
+    /// A partition.
+    Part(u64),
+    /// Nobody could dial a node.
+    Shut(usize),
+    Slow(usize),
+    /// A node's sleep, in that life of it.
+    Sleep(usize, u32),
+}
+
 impl Faults {
     pub(super) fn new(seed: u64) -> Self {
-        Self { chance: Chance::new(seed, "faults"), on: false, harm: None }
+        Self { chance: Chance::new(seed, "faults"), frames: Vec::new(), parts: 0 }
     }
 
-    /// Whether a save ends in a crash, and if so whether it was made.
-    pub(super) fn crashes_at_save(&mut self) -> Option<bool> {
-        (self.on && self.chance.once_in(SAVES_PER_CRASH)).then(|| self.chance.once_in(2))
-    }
-
-    /// A frame as it arrives, and whether it arrives twice.
-    pub(super) fn frame(&mut self, bytes: Bytes) -> (Bytes, bool) {
-        match self.harm.take() {
-            None => (bytes, false),
-            Some(Harm::Doubled) => (bytes, true),
-            Some(Harm::Altered) => {
+    /// A frame as it arrives at a node, and whether it arrives twice.
+    pub(super) fn frame(&mut self, node: usize, bytes: Bytes) -> (Bytes, bool) {
+        let Some(at) = self.frames.iter().position(|(to, _)| *to == node) else {
+            return (bytes, false);
+        };
+        match self.frames.remove(at).1 {
+            FrameHarm::Doubled => (bytes, true),
+            FrameHarm::Altered => {
                 let mut altered = bytes.to_vec();
                 if !altered.is_empty() {
                     let at = self.chance.index(altered.len());
@@ -55,77 +68,179 @@ impl Faults {
             }
         }
     }
+
+    /// From now on nothing goes wrong.
+    pub(super) fn end(&mut self) {
+        self.frames.clear();
+    }
 }
 
 impl World<'_> {
-    /// From now on things break.
-    pub(super) fn begin_faults(&mut self) {
-        self.faults.on = true;
-        self.plan_next();
-    }
-
-    /// From now on all is well: whatever is parted meets again, and whoever is down starts.
-    pub(super) fn end_faults(&mut self) {
-        self.faults.on = false;
-        self.faults.harm = None;
-        self.heal();
-    }
-
-    fn plan_next(&mut self) {
-        let peace = self.faults.chance.within(PEACE_MAX);
-        self.after(peace, Happening::Break);
-    }
-
-    pub(super) fn break_something(&mut self) -> Result<(), String> {
-        if !self.faults.on {
-            return Ok(());
-        }
-        match self.faults.chance.below(10) {
-            0..=3 => self.lose_link(),
-            4..=6 => {
-                let node = self.faults.chance.index(self.nodes.len());
-                let kept = self.faults.chance.once_in(2);
-                self.crash(node, kept)?;
+    /// Something breaks. What names a node that there is not breaks nothing.
+    pub(super) fn break_something(&mut self, fault: Fault) -> Result<(), String> {
+        let nodes = self.nodes.len();
+        self.note(Kind::World, 0, format_args!("{fault:?}"));
+        match fault {
+            Fault::Cut { one, other } => {
+                for link in self.network.between(one, other) {
+                    self.lose(link);
+                }
             }
-            7 => self.faults.harm = Some(Harm::Altered),
-            8 => self.faults.harm = Some(Harm::Doubled),
-            _ => self.part(),
+            Fault::Mute { from, to } => {
+                for link in self.network.between(to, from) {
+                    self.network.mute(link);
+                    self.lose_later(link);
+                }
+            }
+            Fault::Alter { to } => self.faults.frames.push((to, FrameHarm::Altered)),
+            Fault::Double { to } => self.faults.frames.push((to, FrameHarm::Doubled)),
+            Fault::Slow { who, late, lasts } => {
+                self.network.slow(who, late);
+                self.after(lasts, Happening::Over(Over::Slow(who)));
+            }
+            Fault::Part { far, lasts } => self.part(far, lasts),
+            Fault::Shut { who, lasts } => {
+                self.network.shut(who);
+                self.after(lasts, Happening::Over(Over::Shut(who)));
+            }
+            Fault::Sleep { who, lasts } if who < nodes => self.sleep(who, lasts),
+            Fault::Clock { who, by_ms } if who < nodes => {
+                self.nodes[who].clock.jump(by_ms);
+                self.nodes[who].plan_tick();
+            }
+            Fault::Crash { who, when: CrashAt::Now, down } if who < nodes => {
+                self.crash(who, false, down)?;
+            }
+            Fault::Crash { who, when, down } if who < nodes => {
+                self.nodes[who].harm = Some(Harm::Crash(when, down));
+            }
+            Fault::FailSave { who } if who < nodes => self.nodes[who].harm = Some(Harm::Fails),
+            Fault::Full { who, lasts } if who < nodes => {
+                self.nodes[who].full = Some(self.now.saturating_add(lasts));
+            }
+            Fault::Gone { who } if who < nodes => {
+                self.stop(who, true, false)?;
+                self.nodes[who].gone = true;
+            }
+            Fault::Copy { who } => self.disks.copy(who).map_err(|error| error.to_string())?,
+            Fault::Restore { who } if who < nodes => {
+                self.crash(who, false, Duration::from_secs(1))?;
+                self.disks.restore(who).map_err(|error| error.to_string())?;
+            }
+            _ => {}
         }
-        self.plan_next();
         Ok(())
     }
 
-    fn lose_link(&mut self) {
-        let number = self.faults.chance.below(u64::MAX);
-        if let Some(link) = self.network.any(number) {
-            self.outcome.losses += 1;
-            self.cut(link);
+    /// Something is whole again.
+    pub(super) fn mend(&mut self, over: Over) -> Option<usize> {
+        match over {
+            Over::Part(number) => self.network.meet(number),
+            Over::Shut(node) => self.network.open(node),
+            Over::Slow(node) => self.network.slow(node, Duration::ZERO),
+            Over::Sleep(node, life) => {
+                let asleep = &mut self.nodes[node];
+                if asleep.life == life && asleep.asleep.is_some_and(|until| until <= self.now) {
+                    asleep.asleep = None;
+                    asleep.plan_tick();
+                    return Some(node);
+                }
+            }
+        }
+        None
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub(super) fn end_faults(&mut self) {
+        self.faults.end();
+        for node in &mut self.nodes {
+            (node.harm, node.full) = (None, None);
         }
     }
 
-    fn part(&mut self) {
-        let chance = &mut self.faults.chance;
-        let far: Vec<usize> = (0..self.nodes.len()).filter(|_| chance.once_in(2)).collect();
-        let lasts = chance.within(PARTED_MAX);
+    fn part(&mut self, far: Vec<usize>, lasts: Duration) {
+        self.faults.parts += 1;
+        let number = self.faults.parts;
+        for link in self.network.part(number, far) {
+            self.lose(link);
+        }
+        self.after(lasts, Happening::Over(Over::Part(number)));
+    }
+
+    fn sleep(&mut self, node: usize, lasts: Duration) {
+        if !self.nodes[node].is_up() || self.nodes[node].is_guest() {
+            return;
+        }
+        self.outcome.sleeps += 1;
+        self.nodes[node].asleep = Some(self.now.saturating_add(lasts));
+        for link in self.network.of(node) {
+            self.lose(link);
+        }
+        self.after(lasts, Happening::Over(Over::Sleep(node, self.nodes[node].life)));
+    }
+
+    /// Loses a link; both ends notice in a while.
+    pub(super) fn lose(&mut self, link: Link) {
+        let noticing = self.network.cut(link);
+        self.outcome.losses += usize::from(!noticing.is_empty());
+        for end in noticing {
+            let unnoticed = self.faults.chance.within(UNNOTICED_MAX);
+            self.after(unnoticed, Happening::Ended(end));
+        }
+    }
+
+    /// One side does not hear the other any more; what it sends arrives until both notice.
+    fn lose_later(&mut self, link: Link) {
+        let unnoticed = self.faults.chance.within(UNNOTICED_MAX);
         self.outcome.losses += 1;
-        self.note(Kind::World, 0, format_args!("cannot reach, or is among, {far:?}"));
-        for link in self.network.part(far) {
-            self.cut(link);
+        self.after(unnoticed, Happening::Ended(link));
+        if let Some(peer) = self.network.peer(link) {
+            self.after(unnoticed, Happening::Ended(peer));
         }
-        self.after(lasts, Happening::Heal);
     }
 
-    pub(super) fn heal(&mut self) {
-        self.network.part(Vec::new());
+    /// A save of a node ends.
+    pub(super) fn save_ends(&mut self, node: usize, life: u32) -> Result<Option<usize>, String> {
+        if self.nodes[node].life != life || !self.nodes[node].is_running() {
+            return Ok(None);
+        }
+        let full = self.nodes[node].full.is_some_and(|until| until > self.now);
+        let fate = match self.nodes[node].harm.take() {
+            Some(Harm::Crash(when, down)) => {
+                self.crash(node, when == CrashAt::AfterSave, down)?;
+                return Ok(None);
+            }
+            Some(Harm::Fails) => Fate::Failed,
+            None if full => Fate::Failed,
+            None => Fate::Made,
+        };
+        match self.nodes[node].saved(fate)? {
+            Some(progress) => self.progress(node, progress)?,
+            None => return self.recover(node).map(|()| None),
+        }
+        self.is_bounded(node)?;
+        Ok(Some(node))
+    }
+
+    /// A save failed: what was staged and the machine are dropped, and after a pause all is loaded
+    /// again, as a node's driver does. One that fails again and again closes, until somebody starts it.
+    fn recover(&mut self, node: usize) -> Result<(), String> {
+        self.outcome.failed_saves += 1;
+        let failures = self.nodes[node].failures + 1;
+        let closes = failures >= FAILURES_MAX || !self.nodes[node].is_started();
+        self.stop(node, false, true)?;
+        self.nodes[node].failures = if closes { 0 } else { failures };
+        let pause = if closes { STARTED_AGAIN } else { self.faults.chance.within(PAUSE_MAX) };
+        self.after(pause, Happening::Start(node));
+        Ok(())
     }
 
     /// Stops a node at once, and starts it again after a while. A save under way was made if `kept`.
-    pub(super) fn crash(&mut self, node: usize, kept: bool) -> Result<(), String> {
-        if !self.nodes[node].is_running() {
+    fn crash(&mut self, node: usize, kept: bool, down: Duration) -> Result<(), String> {
+        if !self.nodes[node].is_running() || self.nodes[node].is_guest() {
             return Ok(());
         }
         self.outcome.crashes += 1;
-        let down = self.faults.chance.within(DOWN_MAX);
         let quietly = self.faults.chance.once_in(2);
         self.stop(node, kept, quietly)?;
         self.after(down, Happening::Start(node));
@@ -134,13 +249,13 @@ impl World<'_> {
 
     /// Stops a node: its links are lost, or end when all that was sent has arrived.
     pub(super) fn stop(&mut self, node: usize, kept: bool, flushed: bool) -> Result<(), String> {
-        self.note(Kind::World, node, format_args!("crashes, kept {kept}"));
-        for done in self.nodes[node].crash(kept) {
+        self.note(Kind::World, node, format_args!("stops, kept {kept}"));
+        for done in self.nodes[node].stop(kept)? {
             self.durable(done.appended)?;
         }
         for link in self.network.of(node) {
             if !flushed {
-                self.cut(link);
+                self.lose(link);
                 self.network.forget(link);
             } else if let Some((peer, at)) = self.network.close(link, self.now) {
                 self.after(at.since(self.now), Happening::Ended(peer));

@@ -1,38 +1,39 @@
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use futures::FutureExt;
 use spacepanda_core::{
     app::engine::{Effects, Loaded, Reads},
     base::Result,
     store::{Batch, CrdtStore, LogStore, Namespace, Page, ProviderStorageBackend, Staged},
 };
 
-use super::disk::Disk;
+use super::gate::{Fate, Gate, begin, wait};
 
 /// Rows of one page while a whole prefix is read.
 const PREFIX_PAGE_LEN: usize = 1_024;
 
-/// What a running node keeps: its disk, with what is staged and not yet saved.
-///
-/// Nothing here waits: a disk answers at once, and one node's calls follow each other.
+/// What a running node keeps: its backend, with what is staged and not yet saved.
 pub(super) struct Kept {
-    staged: Arc<Staged<Disk>>,
+    gate: Arc<Gate>,
+    staged: Arc<Staged<Gate>>,
     logs: LogStore,
+    save: Option<Save>,
 }
 
+type Save = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
 impl Kept {
-    pub(super) fn open(disk: &Arc<Disk>) -> Result<Self> {
-        let staged = Arc::new(Staged::new(Arc::clone(disk)));
-        let backend = Arc::clone(&staged) as Arc<dyn ProviderStorageBackend>;
-        let logs = at_once(LogStore::open(backend))?;
-        Ok(Self { staged, logs })
+    pub(super) fn open(backend: Arc<dyn ProviderStorageBackend>) -> Result<Self> {
+        let gate = Arc::new(Gate::new(backend));
+        let staged = Arc::new(Staged::new(Arc::clone(&gate)));
+        let logs = wait(LogStore::open(Arc::clone(&staged) as Arc<dyn ProviderStorageBackend>))?;
+        Ok(Self { gate, staged, logs, save: None })
     }
 
     pub(super) fn load(&self, reads: Reads) -> Result<Loaded> {
         let mut loaded = Loaded::default();
         for (namespace, key) in reads.rows {
-            let value = at_once(self.staged.load(&namespace, &key))?;
+            let value = wait(self.staged.load(&namespace, &key))?;
             loaded.rows.insert((namespace, key), value);
         }
         for (namespace, prefix) in reads.prefixes {
@@ -40,24 +41,24 @@ impl Kept {
             loaded.prefixes.insert((namespace, prefix), rows);
         }
         for (namespace, page) in reads.pages {
-            let rows = at_once(self.staged.scan(&namespace, page.clone()))?;
+            let rows = wait(self.staged.scan(&namespace, page.clone()))?;
             loaded.pages.push((page, rows));
         }
         for channel in reads.frontiers {
-            loaded.frontiers.insert(channel, at_once(self.logs.frontier(&channel))?);
+            loaded.frontiers.insert(channel, wait(self.logs.frontier(&channel))?);
         }
         for (channel, tip) in reads.entries {
-            loaded.entries.insert((channel, tip), at_once(self.logs.entry(&channel, &tip))?);
+            loaded.entries.insert((channel, tip), wait(self.logs.entry(&channel, &tip))?);
         }
         for (channel, entry) in reads.places {
-            let place = at_once(self.logs.place(&channel, &entry))?;
+            let place = wait(self.logs.place(&channel, &entry))?;
             loaded.places.insert((channel, entry.id), place);
         }
         for lack in reads.missing {
             let (limit, bytes_max) = (lack.limit, lack.bytes_max);
             let missing =
                 self.logs.missing(&lack.channel, &lack.floors, &lack.have, limit, bytes_max);
-            let entries = at_once(missing)?;
+            let entries = wait(missing)?;
             loaded.missing.push((lack, entries));
         }
         Ok(loaded)
@@ -66,26 +67,41 @@ impl Kept {
     pub(super) fn stage(&self, effects: &mut Effects) -> Result<()> {
         let mut batch = Batch::new();
         for (channel, entry) in &effects.log {
-            at_once(self.logs.append(&mut batch, channel, entry))?;
+            wait(self.logs.append(&mut batch, channel, entry))?;
         }
         for (channel, tip, body) in std::mem::take(&mut effects.bodies) {
-            at_once(self.logs.fill_body(&mut batch, &channel, &tip, body))?;
+            wait(self.logs.fill_body(&mut batch, &channel, &tip, body))?;
         }
         batch.append(std::mem::take(&mut effects.batch));
         self.staged.stage(batch);
         Ok(())
     }
 
-    /// Saves what is staged.
-    pub(super) fn flush(&self) -> Result<()> {
-        at_once(self.staged.flush())
+    /// Begins to save what is staged: it goes on until [`Self::end_save`].
+    pub(super) fn begin_save(&mut self) -> Result<()> {
+        let staged = Arc::clone(&self.staged);
+        let mut save: Save = Box::pin(async move { staged.flush().await });
+        match begin(save.as_mut()) {
+            Some(saved) => saved,
+            None => {
+                self.save = Some(save);
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the save under way.
+    pub(super) fn end_save(&mut self, fate: Fate) -> Result<()> {
+        let Some(save) = self.save.take() else { return Ok(()) };
+        self.gate.decide(fate);
+        wait(save)
     }
 
     fn prefix(&self, namespace: &Namespace, prefix: &Bytes) -> Result<Vec<(Bytes, Bytes)>> {
         let mut page = Page { prefix: prefix.clone(), after: None, limit: PREFIX_PAGE_LEN };
         let mut rows = Vec::new();
         loop {
-            let found = at_once(self.staged.scan(namespace, page.clone()))?;
+            let found = wait(self.staged.scan(namespace, page.clone()))?;
             let ended = found.len() < page.limit;
             rows.extend(found);
             if ended {
@@ -94,8 +110,4 @@ impl Kept {
             page.after = rows.last().map(|(key, _)| key.clone());
         }
     }
-}
-
-fn at_once<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    future.now_or_never().expect("a simulated disk never waits")
 }

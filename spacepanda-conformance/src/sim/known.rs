@@ -1,168 +1,206 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spacepanda_core::{
-    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, LogEntry, MessageId, StateId},
+    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, LogEntry, MessageId, StateId, Timestamp},
     state::{
-        authority::Operation,
+        crdt::StructureOp,
         envelope::{Envelope, Header, PayloadType},
         mls::{CommitPayload, MessagePayload, RootPayload},
     },
 };
 
+use super::{
+    outcome::Totals,
+    rules::{Rules, Said},
+    set::Set,
+};
+
+/// A message's name in the world.
+pub(super) type Name = (DeviceId, MessageId);
+
 /// Every envelope that any node keeps, as nobody in the world sees them together: what the checks
 /// judge by.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    headers: BTreeMap<EnvelopeId, Header>,
+    ids: BTreeSet<EnvelopeId>,
     places: BTreeMap<(ChannelId, DeviceId, u64), EnvelopeId>,
-    admissions: BTreeMap<DeviceId, BTreeSet<EnvelopeId>>,
-    removals: BTreeMap<IdentityId, BTreeSet<EnvelopeId>>,
-    identities: BTreeMap<DeviceId, IdentityId>,
+    pub(super) rules: Rules,
     founder: Option<DeviceId>,
+    /// The channels that the founder made.
+    pub(super) channels: BTreeSet<ChannelId>,
     /// Each state with the commit's payload that leads to it; none at the root.
     states: BTreeMap<StateId, Option<CommitPayload>>,
-    messages: BTreeMap<(DeviceId, MessageId), (EnvelopeId, StateId)>,
+    messages: BTreeMap<Name, Written>,
+    /// Per log, what the author of its newest message has named so far of the control channel.
+    named: BTreeMap<(ChannelId, DeviceId), Set>,
+    /// Each state that somebody left, and where they went.
+    pub(super) moves: Vec<(StateId, StateId)>,
+    commits: usize,
+    roots: usize,
+    votes: usize,
+    pleas: usize,
+}
+
+/// A message that was written.
+#[derive(Debug)]
+struct Written {
+    channel: ChannelId,
+    number: u64,
+    timestamp: Timestamp,
+    state: StateId,
+    /// What its author knew of the control channel.
+    past: Set,
+    /// What anything at or before it in its log names of the control channel.
+    above: Set,
 }
 
 impl Known {
     /// Notes an entry that is durable at some node.
     pub(super) fn note(&mut self, channel: &ChannelId, entry: &LogEntry) -> Result<(), String> {
-        if self.headers.contains_key(&entry.id) {
+        if !self.ids.insert(entry.id) {
             return Ok(());
         }
-        let place = (*channel, entry.device, entry.number);
-        if self.places.insert(place, entry.id).is_some() {
-            let (device, number) = (entry.device, entry.number);
+        let (device, number) = (entry.device, entry.number);
+        if self.places.insert((*channel, device, number), entry.id).is_some() {
             return Err(format!("the log of {device:?} in {channel:?} forks at {number}"));
         }
         let envelope = Envelope::decode(&entry.bytes)
             .map_err(|error| format!("a kept envelope cannot be read: {error}"))?;
-        let header = envelope.header().clone();
+        let header = envelope.header();
+        if header.payload_type == PayloadType::Message {
+            return self.note_message(header);
+        }
+        self.rules.add(entry.id, header).ok_or("an envelope is kept without its past")?;
+        self.note_control(entry.id, header).map_err(|error| format!("{channel:?}: {error}"))
+    }
+
+    fn note_control(&mut self, id: EnvelopeId, header: &Header) -> Result<(), String> {
         match header.payload_type {
-            PayloadType::Authority => self.note_operation(entry.id, &header),
             PayloadType::Root => {
                 let root = RootPayload::decode(&header.payload).map_err(|e| e.to_string())?;
+                self.founder = self.founder.or(Some(header.sender));
+                self.roots += 1;
                 self.states.insert(root.state, None);
             }
             PayloadType::Commit => {
                 let commit = CommitPayload::decode(&header.payload).map_err(|e| e.to_string())?;
+                self.commits += 1;
                 self.states.insert(commit.child, Some(commit));
             }
-            PayloadType::Message => {
-                let message = MessagePayload::decode(&header.payload).map_err(|e| e.to_string())?;
-                self.messages.insert((header.sender, message.id), (entry.id, message.state));
+            PayloadType::Vote => self.votes += 1,
+            PayloadType::KeyPackage => self.pleas += 1,
+            PayloadType::Structure if self.founder == Some(header.sender) => {
+                if let Ok(StructureOp::CreateChannel { .. }) = StructureOp::decode(&header.payload)
+                {
+                    self.channels.insert(ChannelId::new(*id.as_bytes()));
+                }
             }
             _ => {}
         }
-        self.headers.insert(entry.id, header);
         Ok(())
     }
 
-    fn note_operation(&mut self, id: EnvelopeId, header: &Header) {
-        match Operation::decode(&header.payload) {
-            Ok(Operation::Genesis(genesis)) => {
-                self.founder = Some(header.sender);
-                if let Some(owner) = genesis.owners.first() {
-                    self.identities.insert(header.sender, owner.identity);
-                }
-            }
-            Ok(Operation::Admit(request)) => {
-                let certificate = &request.certificate;
-                self.identities.insert(certificate.device, certificate.identity);
-                self.admissions.entry(certificate.device).or_default().insert(id);
-            }
-            Ok(Operation::Kick { target, .. }) => {
-                self.removals.entry(target).or_default().insert(id);
-            }
-            Ok(Operation::Leave) => {
-                if let Some(identity) = self.identities.get(&header.sender) {
-                    self.removals.entry(*identity).or_default().insert(id);
-                }
-            }
-            _ => {}
+    fn note_message(&mut self, header: &Header) -> Result<(), String> {
+        let payload = MessagePayload::decode(&header.payload).map_err(|e| e.to_string())?;
+        let past = self.rules.closure(&header.control_past()).ok_or("a past is missing")?;
+        let above = self.named.entry((header.channel, header.sender)).or_default();
+        above.add(&past);
+        let written = Written {
+            channel: header.channel,
+            number: header.sequence,
+            timestamp: header.timestamp,
+            state: payload.state,
+            past,
+            above: above.clone(),
+        };
+        let name = (header.sender, payload.id);
+        match self.messages.insert(name, written) {
+            None => Ok(()),
+            Some(_) => Err(format!("{name:?} names two messages")),
         }
     }
 
     /// Whether a message was written, and kept by anybody.
-    pub(super) fn is_written(&self, message: &(DeviceId, MessageId)) -> bool {
+    pub(super) fn is_written(&self, message: &Name) -> bool {
         self.messages.contains_key(message)
+    }
+
+    /// Whether a message counts, by the rules of authority.
+    pub(super) fn counts(&self, message: &Name) -> bool {
+        self.messages.get(message).is_some_and(|written| {
+            self.rules.counts(&Said {
+                device: message.0,
+                channel: written.channel,
+                number: written.number,
+                timestamp: written.timestamp,
+                past: &written.past,
+            })
+        })
     }
 
     /// Whether a message is for a device: something at or before it in its log names an admission
     /// of the device in its past, every one that there is.
-    pub(super) fn is_for(&self, message: &(DeviceId, MessageId), device: &DeviceId) -> bool {
+    pub(super) fn is_for(&self, message: &Name, device: &DeviceId) -> bool {
         if message.0 == *device || self.founder == Some(*device) {
             return true;
         }
-        let Some(admissions) = self.admissions.get(device) else { return false };
-        let mut at = self.messages.get(message).map(|(id, _)| *id);
-        while let Some(header) = at.and_then(|id| self.headers.get(&id)) {
-            if self.past(header.control_past()).is_superset(admissions) {
-                return true;
-            }
-            at = header.previous;
-        }
-        false
+        let admissions = self.rules.admissions(device);
+        let written = self.messages.get(message);
+        !admissions.is_empty()
+            && written.is_some_and(|written| admissions.iter().all(|at| written.above.has(*at)))
     }
 
-    /// Whether the author of a message knew that somebody was removed.
-    pub(super) fn knew_of_removal(
-        &self,
-        message: &(DeviceId, MessageId),
-        identity: &IdentityId,
-    ) -> bool {
-        let header = self.messages.get(message).and_then(|(id, _)| self.headers.get(id));
-        let (Some(header), Some(removals)) = (header, self.removals.get(identity)) else {
-            return false;
+    /// Whether the author of a message knew that somebody was out.
+    pub(super) fn knew_of_removal(&self, message: &Name, identity: &IdentityId) -> bool {
+        let written = self.messages.get(message);
+        written.is_some_and(|written| self.rules.was_removed(identity, &written.past))
+    }
+
+    /// A message that its author encrypted for somebody whom they knew to be out, if there is one.
+    pub(super) fn message_for_removed(&self) -> Option<Name> {
+        let mut rosters: BTreeMap<StateId, BTreeSet<IdentityId>> = BTreeMap::new();
+        let for_removed = |(_, written): &(&Name, &Written)| {
+            let roster =
+                rosters.entry(written.state).or_insert_with(|| self.roster(&written.state));
+            roster.iter().any(|identity| self.rules.was_removed(identity, &written.past))
         };
-        !self.past(header.control_past()).is_disjoint(removals)
+        let mut messages = self.messages.iter();
+        messages.find(for_removed).map(|(name, _)| *name)
     }
 
-    /// A message that its author encrypted for somebody whom they knew to be removed, if there is one.
-    pub(super) fn message_for_removed(&self) -> Option<(DeviceId, MessageId)> {
-        let for_removed =
-            |(name, (_, state)): &(&(DeviceId, MessageId), &(EnvelopeId, StateId))| {
-                let roster = self.roster(state);
-                let mut identities = roster.iter().filter_map(|device| self.identities.get(device));
-                identities.any(|identity| self.knew_of_removal(name, identity))
-            };
-        self.messages.iter().find(for_removed).map(|(name, _)| *name)
-    }
-
-    /// States that several commits were made on.
-    pub(super) fn forks(&self) -> usize {
+    /// Adds what is known to what a run counts.
+    pub(super) fn count(&self, totals: &mut Totals) {
         let mut children: BTreeMap<StateId, usize> = BTreeMap::new();
         for commit in self.states.values().flatten() {
             *children.entry(commit.parent).or_default() += 1;
         }
-        children.values().filter(|children| **children > 1).count()
+        totals.forks = children.values().filter(|children| **children > 1).count();
+        totals.commits = self.commits;
+        totals.votes = self.votes;
+        totals.pleas = self.pleas;
+        totals.restarts = self.roots.saturating_sub(1);
+        for (left, to) in &self.moves {
+            let path = self.path(to);
+            let depth = self.path(left).iter().take_while(|state| !path.contains(state)).count();
+            totals.switches += usize::from(depth > 0);
+            totals.deepest_switch = totals.deepest_switch.max(depth);
+        }
     }
 
-    /// The devices that have a leaf in a state.
-    fn roster(&self, state: &StateId) -> BTreeSet<DeviceId> {
+    /// The people who have a leaf in a state.
+    pub(super) fn roster(&self, state: &StateId) -> BTreeSet<IdentityId> {
         let mut roster: BTreeSet<_> = self.founder.into_iter().collect();
         for state in self.path(state).iter().rev() {
             let Some(commit) = self.states.get(state).and_then(Option::as_ref) else { continue };
             roster.retain(|device| !commit.removes.contains(device));
             roster.extend(commit.adds.iter().map(|added| added.device));
         }
-        roster
+        roster.iter().filter_map(|device| self.rules.person(device)).collect()
     }
 
     /// The states from `state` up to the root.
     fn path(&self, state: &StateId) -> Vec<StateId> {
         let parent = |state: &StateId| self.states.get(state)?.as_ref().map(|commit| commit.parent);
         std::iter::successors(Some(*state), parent).collect()
-    }
-
-    /// Everything in the control channel that `ids` follow, and they themselves.
-    fn past(&self, ids: Vec<EnvelopeId>) -> BTreeSet<EnvelopeId> {
-        let (mut past, mut next) = (BTreeSet::new(), ids);
-        while let Some(id) = next.pop() {
-            if past.insert(id) {
-                next.extend(self.headers.get(&id).into_iter().flat_map(Header::named));
-            }
-        }
-        past
     }
 }

@@ -7,8 +7,12 @@ use spacepanda_core::{app::engine::Link, base::Timestamp};
 pub(super) struct Network {
     ends: BTreeMap<Link, End>,
     last: Link,
-    /// Which nodes are on the far side of a partition.
-    far: Vec<usize>,
+    /// Which nodes are on the far side of each partition that there is.
+    parts: BTreeMap<u64, Vec<usize>>,
+    /// Nodes that cannot be dialled, and by how many faults.
+    shut: BTreeMap<usize, usize>,
+    /// How much later than others what a node sends and receives arrives.
+    slow: BTreeMap<usize, Duration>,
 }
 
 /// One end of a link.
@@ -20,6 +24,8 @@ pub(super) struct End {
     pub(super) open: bool,
     /// Whether the link is lost, which the node has not noticed yet.
     cut: bool,
+    /// Whether nothing arrives here any more.
+    mute: bool,
     /// How long a frame is on its way.
     delay: Duration,
     /// When everything sent to this end so far has arrived.
@@ -37,18 +43,65 @@ impl Network {
         address.strip_prefix("sim:")?.parse().ok()
     }
 
-    /// Whether a new link between two nodes can be made.
-    pub(super) fn reaches(&self, one: usize, other: usize) -> bool {
-        self.far.contains(&one) == self.far.contains(&other)
+    /// Whether two nodes can hear each other.
+    fn reaches(&self, one: usize, other: usize) -> bool {
+        self.parts.values().all(|far| far.contains(&one) == far.contains(&other))
+    }
+
+    /// Whether one node can make a link to another.
+    pub(super) fn can_dial(&self, dialler: usize, to: usize) -> bool {
+        self.reaches(dialler, to) && !self.shut.contains_key(&to)
     }
 
     /// Parts the nodes of `far` from all others, and says which links that cuts.
-    pub(super) fn part(&mut self, far: Vec<usize>) -> Vec<Link> {
-        self.far = far;
+    pub(super) fn part(&mut self, number: u64, far: Vec<usize>) -> Vec<Link> {
+        self.parts.insert(number, far);
         let crossing = self.ends.iter().filter(|(_, end)| {
             self.ends.get(&end.peer).is_some_and(|peer| !self.reaches(end.node, peer.node))
         });
         crossing.map(|(link, _)| *link).collect()
+    }
+
+    /// Ends a partition.
+    pub(super) fn meet(&mut self, number: u64) {
+        self.parts.remove(&number);
+    }
+
+    /// From now on nobody can dial a node, until it was opened as often as it was shut.
+    pub(super) fn shut(&mut self, node: usize) {
+        *self.shut.entry(node).or_default() += 1;
+    }
+
+    pub(super) fn open(&mut self, node: usize) {
+        if let Some(times) = self.shut.get_mut(&node) {
+            *times -= 1;
+            if *times == 0 {
+                self.shut.remove(&node);
+            }
+        }
+    }
+
+    /// From now on whatever a node sends and receives is this late.
+    pub(super) fn slow(&mut self, node: usize, late: Duration) {
+        self.slow.insert(node, late);
+    }
+
+    /// The links between two nodes, as ends of the first.
+    pub(super) fn between(&self, one: usize, other: usize) -> Vec<Link> {
+        let leads = |end: &End| self.ends.get(&end.peer).is_some_and(|peer| peer.node == other);
+        let found = self.ends.iter().filter(|(_, end)| end.node == one && leads(end));
+        found.map(|(link, _)| *link).collect()
+    }
+
+    /// From now on nothing arrives at an end.
+    pub(super) fn mute(&mut self, link: Link) {
+        if let Some(end) = self.ends.get_mut(&link) {
+            end.mute = true;
+        }
+    }
+
+    pub(super) fn peer(&self, link: Link) -> Option<Link> {
+        self.ends.get(&link).map(|end| end.peer)
     }
 
     /// Makes a link: the dialled end is open now, the dialler's from `up` on.
@@ -60,7 +113,15 @@ impl Network {
     ) -> (Link, Link) {
         let (one, other) = (self.last + 1, self.last + 2);
         self.last = other;
-        let end = |node, peer, open, clear| End { node, peer, open, cut: false, delay, clear };
+        let end = |node, peer, open, clear| End {
+            node,
+            peer,
+            open,
+            cut: false,
+            mute: false,
+            delay,
+            clear,
+        };
         self.ends.insert(one, end(dialler, other, false, now.saturating_add(delay)));
         self.ends.insert(other, end(dialled, one, true, now));
         (one, other)
@@ -71,14 +132,14 @@ impl Network {
     }
 
     /// The end that still takes frames.
-    pub(super) fn whole(&self, link: Link) -> Option<&End> {
+    fn whole(&self, link: Link) -> Option<&End> {
         self.ends.get(&link).filter(|end| !end.cut)
     }
 
-    /// A link chosen by `number`; none if there is no link.
-    pub(super) fn any(&self, number: u64) -> Option<Link> {
-        let at = number.checked_rem(self.ends.len() as u64)?;
-        self.ends.keys().nth(usize::try_from(at).ok()?).copied()
+    /// The node at an end to which frames still come.
+    pub(super) fn hears(&self, link: Link) -> Option<usize> {
+        let end = self.whole(link).filter(|end| end.open && !end.mute);
+        end.map(|end| end.node)
     }
 
     /// Where a frame sent on `link` arrives, and when: in order, `late` beyond the link's delay.
@@ -88,9 +149,11 @@ impl Network {
         now: Timestamp,
         late: Duration,
     ) -> Option<(Link, Timestamp)> {
-        let (to, delay) = self.whole(link).map(|end| (end.peer, end.delay))?;
+        let (from, to, delay) = self.whole(link).map(|end| (end.node, end.peer, end.delay))?;
+        let slower = self.slow.get(&from).copied().unwrap_or_default();
         let peer = self.ends.get_mut(&to)?;
-        peer.clear = peer.clear.max(now.saturating_add(delay + late));
+        let slower = slower.max(self.slow.get(&peer.node).copied().unwrap_or_default());
+        peer.clear = peer.clear.max(now.saturating_add(delay + late + slower));
         Some((to, peer.clear))
     }
 

@@ -1,31 +1,53 @@
-use std::{mem::take, sync::Arc, time::Duration};
+use std::{mem::take, sync::Arc};
 
 use spacepanda_core::{
-    app::engine::{Act, Call, Effects, Input, Loaded, Machine, Step, Tell},
-    base::{ChannelId, DeviceId, IdentityId, LogEntry, Timestamp},
+    app::engine::{Act, Call, Effects, Input, Loaded, Machine, Sizes, Step, Tell},
+    base::{ChannelId, DeviceId, IdentityId, LogEntry, ServerId, StateId, Timestamp},
+    store::ProviderStorageBackend,
 };
 
-use super::{chance::Chance, disk::Disk, kept::Kept, network::Network};
+use super::{
+    chance::Chance, clock::Clock, gate::Fate, guest::Guest, kept::Kept, network::Network,
+    plan::CrashAt,
+};
 
 /// Rounds of loading for one step.
 const ROUNDS_MAX: usize = 4;
 /// Steps that one happening may cause.
 const STEPS_MAX: usize = 50_000;
 /// The shortest sleep of a node.
-const SLEEP_MIN: Duration = Duration::from_millis(1);
+const SLEEP_MIN: std::time::Duration = std::time::Duration::from_millis(1);
 
-/// One person's node: what it keeps for ever, and what runs until the next crash.
+/// One person's node: what lasts, and what runs until the next crash.
 pub(super) struct Node {
     name: String,
-    /// How far its clock is ahead.
-    ahead: Duration,
-    disk: Arc<Disk>,
+    pub(super) clock: Clock,
     /// How often it was started.
     pub(super) life: u32,
     last_call: u64,
     /// Who it is, once that was told.
     pub(super) ids: Option<(IdentityId, DeviceId)>,
     running: Option<Running>,
+    guest: Option<Box<dyn Guest>>,
+    /// Until when it stands still.
+    pub(super) asleep: Option<Timestamp>,
+    /// Whether it never starts again.
+    pub(super) gone: bool,
+    /// What its next save is to meet.
+    pub(super) harm: Option<Harm>,
+    /// Until when its disk is full.
+    pub(super) full: Option<Timestamp>,
+    /// Saves that failed in a row.
+    pub(super) failures: u32,
+    due: Option<Timestamp>,
+}
+
+/// What happens to a save.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Harm {
+    Fails,
+    /// The node crashes, and is down for so long.
+    Crash(CrashAt, std::time::Duration),
 }
 
 struct Running {
@@ -42,6 +64,7 @@ struct Running {
 }
 
 /// What one step did: it is durable, and its acts and tells are due.
+#[derive(Default)]
 pub(super) struct Done {
     pub(super) appended: Vec<(ChannelId, LogEntry)>,
     pub(super) acts: Vec<Act>,
@@ -58,31 +81,59 @@ pub(super) struct Progress {
 }
 
 impl Node {
-    pub(super) fn new(index: usize, ahead: Duration) -> Self {
+    pub(super) fn new(index: usize, clock: Clock) -> Self {
         Self {
             name: format!("p{index}"),
-            ahead,
-            disk: Arc::default(),
+            clock,
             life: 0,
             last_call: 0,
             ids: None,
             running: None,
+            guest: None,
+            asleep: None,
+            gone: false,
+            harm: None,
+            full: None,
+            failures: 0,
+            due: None,
         }
     }
 
+    pub(super) fn guest(index: usize, guest: Box<dyn Guest>) -> Self {
+        Self { guest: Some(guest), ..Self::new(index, Clock::default()) }
+    }
+
+    pub(super) fn is_guest(&self) -> bool {
+        self.guest.is_some()
+    }
+
+    pub(super) fn guest_mut(&mut self) -> Option<&mut (dyn Guest + 'static)> {
+        self.guest.as_deref_mut()
+    }
+
+    /// Whether there is a process, asleep or not.
     pub(super) fn is_running(&self) -> bool {
-        self.running.is_some()
+        self.running.is_some() || self.guest.is_some()
+    }
+
+    /// Whether something reaches it.
+    pub(super) fn is_up(&self) -> bool {
+        self.is_running() && self.asleep.is_none()
     }
 
     /// Whether calls are answered.
     pub(super) fn is_started(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.started)
+        self.asleep.is_none() && self.running.as_ref().is_some_and(|running| running.started)
     }
 
-    /// Starts the node from its disk; the first time it is told its name.
-    pub(super) fn start(&mut self, index: usize) -> Result<(), String> {
-        let kept = Kept::open(&self.disk).map_err(|error| format!("open the store: {error}"))?;
-        let name = (self.life == 0 || self.ids.is_none()).then(|| self.name.clone());
+    /// Starts the node from what it keeps; the first time it is told its name.
+    pub(super) fn start(
+        &mut self,
+        index: usize,
+        backend: Arc<dyn ProviderStorageBackend>,
+    ) -> Result<(), String> {
+        let kept = Kept::open(backend).map_err(|error| format!("open the store: {error}"))?;
+        let name = self.ids.is_none().then(|| self.name.clone());
         self.life += 1;
         self.running = Some(Running {
             machine: Machine::new(name),
@@ -100,14 +151,15 @@ impl Node {
 
     /// Stops the node at once. What was being saved is `kept` or never happened; what of it is
     /// durable is returned.
-    pub(super) fn crash(&mut self, kept: bool) -> Vec<Done> {
-        let Some(running) = self.running.take() else { return Vec::new() };
+    pub(super) fn stop(&mut self, kept: bool) -> Result<Vec<Done>, String> {
+        self.due = None;
+        self.asleep = None;
+        let Some(mut running) = self.running.take() else { return Ok(Vec::new()) };
         if !kept {
-            self.disk.take_back();
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        self.disk.settle();
-        running.saving.unwrap_or_default()
+        running.kept.end_save(Fate::Made).map_err(|error| format!("save: {error}"))?;
+        Ok(running.saving.unwrap_or_default())
     }
 
     pub(super) fn push(&mut self, input: Input) {
@@ -131,10 +183,19 @@ impl Node {
 
     /// When a tick is due, in the world's time.
     pub(super) fn due(&self) -> Option<Timestamp> {
-        let running = self.running.as_ref()?;
-        let due = running.machine.deadline()?.since(Timestamp::ZERO).saturating_sub(self.ahead);
-        let due = Timestamp::ZERO.saturating_add(due);
-        Some(due.max(running.ticked.saturating_add(SLEEP_MIN)))
+        if let Some(guest) = &self.guest {
+            return guest.deadline();
+        }
+        self.due.filter(|_| self.asleep.is_none())
+    }
+
+    /// Reads the clock again: it has jumped, or the machine has made steps.
+    pub(super) fn plan_tick(&mut self) {
+        let due = |running: &Running| {
+            let due = self.clock.when(running.machine.deadline()?);
+            Some(due.max(running.ticked.saturating_add(SLEEP_MIN)))
+        };
+        self.due = self.running.as_ref().and_then(due);
     }
 
     pub(super) fn tick(&mut self, now: Timestamp) {
@@ -151,7 +212,7 @@ impl Node {
         chance: &mut Chance,
     ) -> Result<Progress, String> {
         let mut progress = Progress::default();
-        let clock = now.saturating_add(self.ahead);
+        let clock = self.clock.shows(now);
         let Some(running) = &mut self.running else { return Ok(progress) };
         for _ in 0..STEPS_MAX {
             match running.step(clock, chance)? {
@@ -169,14 +230,27 @@ impl Node {
         self.running.as_ref().is_some_and(|running| running.busy)
     }
 
-    /// The save under way has ended.
-    pub(super) fn saved(&mut self) -> Result<Progress, String> {
+    /// The save under way ends; `None` if it failed.
+    pub(super) fn saved(&mut self, fate: Fate) -> Result<Option<Progress>, String> {
         let mut progress = Progress::default();
-        let Some(running) = &mut self.running else { return Ok(progress) };
-        self.disk.settle();
+        let Some(running) = &mut self.running else { return Ok(Some(progress)) };
+        match (running.kept.end_save(fate), fate) {
+            (Err(_), Fate::Failed) => return Ok(None),
+            (Err(error), Fate::Made) => return Err(format!("save: {error}")),
+            (Ok(()), _) => {}
+        }
+        self.failures = 0;
         progress.done = running.saving.take().unwrap_or_default();
         running.save(&mut progress)?;
-        Ok(progress)
+        Ok(Some(progress))
+    }
+
+    pub(super) fn sizes(&self) -> Option<Sizes> {
+        self.running.as_ref().map(|running| running.machine.sizes())
+    }
+
+    pub(super) fn stand(&self, server: &ServerId) -> Option<StateId> {
+        self.running.as_ref()?.machine.stand(server)
     }
 }
 
@@ -216,7 +290,7 @@ impl Running {
             progress.done.extend(gathered);
             return Ok(());
         }
-        self.kept.flush().map_err(|error| format!("save: {error}"))?;
+        self.kept.begin_save().map_err(|error| format!("save: {error}"))?;
         self.saving = Some(gathered);
         progress.save_began = true;
         Ok(())

@@ -1,29 +1,39 @@
 use std::time::Duration;
 
 use spacepanda_core::{
-    app::engine::{AppError, Call, Command, Event, Input, Reply},
-    base::ChannelId,
-    state::mls::tree::Window,
+    app::engine::{AppError, Call, Command, Event, Input, JoinLink, Reply},
+    base::{ChannelId, ServerId},
+    state::{identity::KeyPair, mls::tree::Window},
 };
 
 use super::{
-    story::{Action, Asked, Said},
+    plan::Step,
+    profile::COMING_BACK,
+    story::{Asked, Invite, Said},
     trace::Kind,
     world::{Happening, World},
 };
 
 /// How long somebody waits before they try again.
 const AGAIN: Duration = Duration::from_secs(4);
+/// How long an invite is valid: longer than any run.
+const VALID: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
+/// Messages of a page that somebody looks at.
+const LOOK_LEN: usize = 20;
 
+/// What people do. Whoever cannot do it now does it later, if it matters.
 impl World<'_> {
     /// A node answers calls; the founder begins with the first of them.
     pub(super) fn story_begins(&mut self, node: usize) {
-        if node == 0 && self.story.server.is_none() {
-            self.call(
-                0,
-                Command::CreateServer { name: "home".into(), window: Window::default() },
-                Asked::Server,
-            );
+        if node != 0 || !self.story.invites.is_empty() {
+            return;
+        }
+        match self.story.server {
+            None => {
+                let (name, window) = ("home".into(), Window::default());
+                self.call(0, Command::CreateServer { name, window }, Asked::Server);
+            }
+            Some(_) => self.invite(0, 0, None, true),
         }
     }
 
@@ -36,65 +46,86 @@ impl World<'_> {
     }
 
     /// Somebody does something, and says whose node has steps to make because of it.
-    pub(super) fn act_out(&mut self, action: Action) -> Option<usize> {
+    pub(super) fn act_out(&mut self, step: Step) -> Option<usize> {
+        let who = step.who();
+        let person = self.story.people.get(who)?;
+        if self.nodes[who].gone || self.nodes[who].is_guest() {
+            return None;
+        }
         let server = self.story.server?;
-        let node = match action {
-            Action::Join(node)
-            | Action::Say(node)
-            | Action::TryChannel(node)
-            | Action::Leave(node) => node,
-            Action::MakeChannel | Action::Remove(_) => 0,
-            Action::End => {
-                self.story.over = true;
-                return None;
-            }
-        };
-        if !self.nodes[node].is_started() {
-            self.again(action);
+        let comes = matches!(step, Step::Join { .. });
+        if comes && person.out && !COMING_BACK {
             return None;
         }
-        let joined = node == 0 || self.story.people[node].joined;
-        let command = match action {
-            Action::Join(_) => {
-                let doubtful = self.story.people[node].doubtful;
-                let link = if doubtful { &self.story.single } else { &self.story.link };
-                Command::JoinServer { link: link.clone()? }
+        if !self.nodes[who].is_started() || (who != 0 && !person.joined && !comes) {
+            self.again(step);
+            return None;
+        }
+        match step {
+            Step::Join { by, .. } => {
+                let link = self.story.invite(by)?;
+                let command = Command::JoinServer { link: self.story.invites[link].link.clone() };
+                self.call(who, command, Asked::Join { step, link });
             }
-            Action::Say(_) => return self.say(node),
-            Action::MakeChannel => {
-                Command::CreateChannel { server, name: format!("c{}", self.story.chance.below(99)) }
+            Step::Say { .. } => self.say(who, server)?,
+            Step::Look { .. } => self.look(who, server)?,
+            Step::Channel { .. } => {
+                let name = format!("c{}", self.story.chance.below(99));
+                self.call(who, Command::CreateChannel { server, name }, Asked::Do(step));
             }
-            Action::TryChannel(_) if joined => Command::CreateChannel { server, name: "no".into() },
-            Action::Leave(_) if joined => {
-                self.story.people[node].out = true;
-                Command::Leave { server }
+            Step::Invite { uses, .. } => self.invite(who, uses, Some(step), false),
+            Step::Revoke { whose, .. } => {
+                let newest =
+                    self.story.invites.iter().skip(1).rfind(|invite| invite.by == whose)?;
+                let link = JoinLink::decode(&newest.link).ok()?;
+                let invite = *KeyPair::from_secret(link.invite_key).public();
+                self.call(who, Command::RevokeInvite { server, invite }, Asked::Do(step));
             }
-            Action::Remove(who) => {
-                let (identity, _) = self.nodes[who].ids?;
-                Command::RemoveMember { server, identity }
+            Step::Remove { whom, .. } => {
+                let (identity, _) = self.nodes.get(whom)?.ids?;
+                self.story.people[whom].out |= who == 0;
+                self.call(who, Command::RemoveMember { server, identity }, Asked::Do(step));
             }
-            Action::TryChannel(_) | Action::Leave(_) | Action::End => return None,
-        };
-        self.call(node, command, Asked::Do(action));
-        Some(node)
+            Step::Leave { .. } if who == 0 => return None,
+            Step::Leave { .. } => {
+                self.story.people[who].out = true;
+                self.call(who, Command::Leave { server }, Asked::Do(step));
+            }
+        }
+        Some(who)
     }
 
-    fn say(&mut self, node: usize) -> Option<usize> {
-        let (server, channels) = (self.story.server?, &self.story.people[node].channels);
-        if channels.is_empty() {
-            return None;
-        }
-        let channel = channels[self.story.chance.index(channels.len())];
-        self.story.texts += 1;
-        let text = format!("text {} of p{node}", self.story.texts);
+    fn say(&mut self, who: usize, server: ServerId) -> Option<()> {
+        let channel = self.some_channel(who)?;
+        let text = self.story.text(who);
         let command = Command::SendMessage { server, channel, text: text.clone() };
-        self.call(node, command, Asked::Say { channel, text });
-        Some(node)
+        self.call(who, command, Asked::Say { channel, text });
+        Some(())
     }
 
-    fn again(&mut self, action: Action) {
-        if !matches!(action, Action::Say(_) | Action::TryChannel(_)) {
-            self.after(AGAIN, Happening::Act(action));
+    fn look(&mut self, who: usize, server: ServerId) -> Option<()> {
+        let channel = self.some_channel(who)?;
+        let command = Command::ListMessages { server, channel, before: None, limit: LOOK_LEN };
+        self.call(who, command, Asked::Do(Step::Look { who }));
+        Some(())
+    }
+
+    fn some_channel(&mut self, who: usize) -> Option<ChannelId> {
+        let channels = &self.story.people[who].channels;
+        let at = self.story.chance.index(channels.len().max(1));
+        channels.get(at).copied()
+    }
+
+    pub(super) fn invite(&mut self, who: usize, uses: u32, step: Option<Step>, sure: bool) {
+        let Some(server) = self.story.server else { return };
+        let max_uses = (uses > 0).then_some(uses);
+        let command = Command::CreateInvite { server, max_uses, valid: Some(VALID) };
+        self.call(who, command, Asked::Invite { step, sure });
+    }
+
+    fn again(&mut self, step: Step) {
+        if step.matters() && !self.story.over {
+            self.after(AGAIN, Happening::Do(step));
         }
     }
 
@@ -105,32 +136,39 @@ impl World<'_> {
         asked: Asked,
         reply: Result<Reply, AppError>,
     ) -> Result<(), String> {
-        let uncertain = self.story.people[node].out || self.story.people[node].doubtful;
+        let sure = self.story.is_sure(node);
+        let code = reply.as_ref().err().map(AppError::code);
         match (asked, reply) {
+            (_, Err(error)) if error.code() == "internal" => {
+                return Err(format!("node {node} is answered {error}"));
+            }
             (Asked::Check, answer) => self.story.answer = Some(answer),
             (Asked::Server, Ok(Reply::Server { server, channel: Some(channel) })) => {
                 self.story.server = Some(server);
                 self.meet_channel(0, channel);
-                let invite = |max_uses| Command::CreateInvite { server, max_uses, valid: None };
-                self.call(0, invite(None), Asked::Invite);
-                if self.story.has_duel() {
-                    self.call(0, invite(Some(1)), Asked::SingleUse);
+                self.invite(0, 0, None, true);
+            }
+            (Asked::Invite { sure, .. }, Ok(Reply::Link(link))) => {
+                self.story.invites.push(Invite { by: node, link, sure });
+                if self.story.invites.len() == 1 {
+                    self.begin_plan();
                 }
-            }
-            (Asked::Invite, Ok(Reply::Link(link))) => {
-                self.story.link = Some(link);
-                self.go_on_if_invited();
-            }
-            (Asked::SingleUse, Ok(Reply::Link(link))) => {
-                self.story.single = Some(link);
-                self.go_on_if_invited();
             }
             (Asked::Say { channel, text }, Ok(Reply::Message(id))) => {
                 self.outcome.messages += 1;
                 self.story.said.push(Said { node, channel, id, text });
             }
-            (Asked::Say { .. }, Err(_)) if uncertain => {}
-            (Asked::Do(action), reply) => return self.done(node, action, reply),
+            (Asked::Join { link, .. }, Ok(Reply::Server { .. })) => {
+                self.story.people[node].by = Some(link);
+            }
+            (Asked::Join { step, .. }, Err(_)) if code == Some("join.member") => {
+                // It may not have heard that it is out.
+                if self.story.people[node].out {
+                    self.again(step);
+                }
+            }
+            (Asked::Say { .. } | Asked::Invite { .. }, Err(_)) if !sure => {}
+            (Asked::Do(step), reply) => return self.done(node, step, reply),
             (_, reply) => return Err(format!("node {node} is answered {reply:?}")),
         }
         Ok(())
@@ -139,40 +177,33 @@ impl World<'_> {
     fn done(
         &mut self,
         node: usize,
-        action: Action,
+        step: Step,
         reply: Result<Reply, AppError>,
     ) -> Result<(), String> {
+        let (founder, sure) = (node == 0, self.story.is_sure(node));
         let code = reply.as_ref().err().map(AppError::code);
-        match (action, &reply, code) {
-            (Action::Join(_), Ok(Reply::Server { .. }), _)
-            | (Action::Join(_), _, Some("join.member")) => self.story.people[node].begun = true,
-            (Action::MakeChannel, Ok(Reply::Channel(channel)), _) => {
+        match (step, &reply) {
+            (Step::Channel { .. }, Ok(Reply::Channel(channel))) if founder => {
                 self.meet_channel(node, *channel);
             }
-            (Action::TryChannel(_), _, Some("permission.denied")) => {}
-            (Action::Remove(who), Ok(Reply::Removed { .. }), _) => {
-                self.story.people[who].out = true;
+            (Step::Remove { .. }, Ok(Reply::Removed { .. })) if founder => {
                 self.outcome.removals += 1;
-                self.after(Duration::ZERO, Happening::Act(Action::Say(node)));
+                self.after(Duration::ZERO, Happening::Do(Step::Say { who: node }));
             }
-            (Action::Leave(_), Ok(Reply::Done), _) => self.outcome.removals += 1,
+            (Step::Leave { .. }, Ok(Reply::Done)) => self.outcome.removals += 1,
+            (Step::Look { .. }, Ok(Reply::Messages { messages, .. })) => {
+                return self.look_at(node, messages);
+            }
+            (Step::Revoke { .. }, Ok(Reply::Done)) => {}
+            // What nobody but the founder may, and what whoever may be out cannot.
+            (Step::Channel { .. } | Step::Remove { .. }, Err(_)) if !founder => {}
+            (Step::Leave { .. } | Step::Revoke { .. }, Err(_)) => {}
+            (Step::Look { .. }, Err(_)) if !sure => {}
             // They are not in yet, or the removal was made and its answer lost.
-            (Action::Remove(_), _, Some("member.unknown"))
-            | (Action::Leave(_), _, Some("server.not_member")) => {}
-            _ => return Err(format!("node {node} does {action:?} and is answered {reply:?}")),
+            (Step::Remove { .. }, Err(_)) if code == Some("member.unknown") => {}
+            _ => return Err(format!("node {node} does {step:?} and is answered {reply:?}")),
         }
         Ok(())
-    }
-
-    fn go_on_if_invited(&mut self) {
-        let story = &mut self.story;
-        if story.link.is_none() || (story.has_duel() && story.single.is_none()) {
-            return;
-        }
-        for (at, action) in self.story.plan() {
-            self.after(at, Happening::Act(action));
-        }
-        self.begin_faults();
     }
 
     /// A node tells of an event.
@@ -184,14 +215,19 @@ impl World<'_> {
             }
             Event::ChannelCreated { channel, .. } => self.meet_channel(node, channel),
             // Now that it matters who can read.
-            Event::MemberRemoved { .. } => {
-                self.after(Duration::ZERO, Happening::Act(Action::Say(node)));
+            Event::MemberRemoved { .. } if self.story.chance.once_in(3) => {
+                self.after(Duration::ZERO, Happening::Do(Step::Say { who: node }));
             }
             Event::JoinFailed { code, .. } => {
-                let person = &self.story.people[node];
-                if !person.out && !person.doubtful {
+                if self.story.is_sure(node) {
                     return Err(format!("node {node} is refused: {code}"));
                 }
+                self.story.people[node].by = None;
+                // Whose invites nobody has is invited by the founder's first.
+                self.again(Step::Join { who: node, by: self.nodes.len() });
+            }
+            Event::Message { message, .. } => {
+                return self.look_at(node, std::slice::from_ref(&message));
             }
             _ => {}
         }
@@ -205,35 +241,24 @@ impl World<'_> {
         }
     }
 
-    /// The calls of a node that crashed are never answered; what matters is done again.
+    /// The calls of a node that stopped are never answered; what matters is done again.
     pub(super) fn forget_calls(&mut self, node: usize) {
         let lost: Vec<_> =
             self.asked.range((node, Call(0))..=(node, Call(u64::MAX))).map(|(at, _)| *at).collect();
         for at in lost {
-            if let Some(Asked::Do(action)) = self.asked.remove(&at) {
-                if let Action::Remove(who) = action {
-                    self.story.people[who].out = true;
-                }
-                self.again(action);
+            if let Some(
+                Asked::Do(step) | Asked::Join { step, .. } | Asked::Invite { step: Some(step), .. },
+            ) = self.asked.remove(&at)
+            {
+                self.again(step);
             }
         }
     }
 
     /// Everybody who is in says something again.
     pub(super) fn last_words(&mut self) {
-        for node in 0..self.nodes.len() {
-            if node == 0 || self.story.people[node].joined && !self.story.people[node].out {
-                self.after(Duration::ZERO, Happening::Act(Action::Say(node)));
-            }
+        for who in 0..self.nodes.len() {
+            self.after(Duration::ZERO, Happening::Do(Step::Say { who }));
         }
-    }
-
-    /// Every node stops and starts again from what it keeps.
-    pub(super) fn restart_all(&mut self) -> Result<(), String> {
-        for node in 0..self.nodes.len() {
-            self.stop(node, true, true)?;
-            self.after(Duration::from_secs(1), Happening::Start(node));
-        }
-        Ok(())
     }
 }

@@ -1,45 +1,29 @@
-use std::time::Duration;
-
 use spacepanda_core::{
     app::engine::{AppError, Reply},
     base::{ChannelId, MessageId, ServerId},
 };
 
-use super::chance::Chance;
-
-/// How long people do things.
-const LASTS: Duration = Duration::from_secs(120);
-/// When the last of them begins to join.
-const JOINS_UNTIL: Duration = Duration::from_secs(45);
-/// When somebody may be removed at the earliest.
-const REMOVALS_FROM: Duration = Duration::from_secs(50);
-
-/// Something that somebody does.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Action {
-    /// Joins by a link.
-    Join(usize),
-    /// Writes a message in a channel they know.
-    Say(usize),
-    /// The founder makes a channel.
-    MakeChannel,
-    /// Somebody tries to make a channel, and may not.
-    TryChannel(usize),
-    /// The founder removes somebody.
-    Remove(usize),
-    /// Somebody leaves.
-    Leave(usize),
-    /// People have done what they do.
-    End,
-}
+use super::{chance::Chance, plan::Step};
 
 /// What a call that is not answered yet was for.
+#[derive(Debug)]
 pub(super) enum Asked {
     Server,
-    Invite,
-    SingleUse,
-    Say { channel: ChannelId, text: String },
-    Do(Action),
+    /// An invite; whether whoever comes by it must get in.
+    Invite {
+        step: Option<Step>,
+        sure: bool,
+    },
+    /// A join by this link.
+    Join {
+        step: Step,
+        link: usize,
+    },
+    Say {
+        channel: ChannelId,
+        text: String,
+    },
+    Do(Step),
     Check,
 }
 
@@ -51,15 +35,24 @@ pub(super) struct Said {
     pub(super) text: String,
 }
 
+/// An invite's link.
+pub(super) struct Invite {
+    pub(super) by: usize,
+    pub(super) link: String,
+    /// Whether whoever comes by it must get in.
+    pub(super) sure: bool,
+}
+
 /// What people do, and what came of it.
 pub(super) struct Story {
     pub(super) chance: Chance,
     pub(super) server: Option<ServerId>,
-    pub(super) link: Option<String>,
-    /// An invite for one, which two people use.
-    pub(super) single: Option<String>,
+    /// The invites, the founder's first one first.
+    pub(super) invites: Vec<Invite>,
+    /// Whether people have done what the plan says.
     pub(super) over: bool,
-    pub(super) texts: usize,
+    /// Everything that anybody tried to say, by whom.
+    pub(super) texts: Vec<usize>,
     pub(super) people: Vec<Person>,
     pub(super) said: Vec<Said>,
     /// The answer to the check's last question.
@@ -69,68 +62,55 @@ pub(super) struct Story {
 /// What is known of a person.
 #[derive(Debug, Default)]
 pub(super) struct Person {
-    /// Whether the node has begun to join.
-    pub(super) begun: bool,
-    /// Whether it told that the join is complete.
+    /// Whether its node told that a join is complete.
     pub(super) joined: bool,
-    /// Whether it leaves or is removed, perhaps.
+    /// Whether it left or was removed, perhaps.
     pub(super) out: bool,
-    /// Whether it comes by an invite that may be used up.
-    pub(super) doubtful: bool,
+    /// The invite by which it asked to come in last.
+    pub(super) by: Option<usize>,
     /// The channels that it was told of.
     pub(super) channels: Vec<ChannelId>,
 }
 
 impl Story {
-    pub(super) fn new(seed: u64, count: usize) -> Self {
-        let mut chance = Chance::new(seed, "story");
-        let duel = count > 3 && chance.once_in(3);
-        let doubtful = |index| duel && index + 2 >= count;
-        let person = |index| Person { doubtful: doubtful(index), ..Person::default() };
+    pub(super) fn new(seed: u64, people: usize) -> Self {
         Self {
-            chance,
+            chance: Chance::new(seed, "story"),
             server: None,
-            link: None,
-            single: None,
+            invites: Vec::new(),
             over: false,
-            texts: 0,
-            people: (0..count).map(person).collect(),
+            texts: Vec::new(),
+            people: (0..people).map(|_| Person::default()).collect(),
             said: Vec::new(),
             answer: None,
         }
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.over
+    /// Whether somebody came by an invite that lets everybody in, and has been nothing but a member
+    /// since they asked.
+    pub(super) fn is_sure(&self, who: usize) -> bool {
+        let person = &self.people[who];
+        who == 0 || !person.out && person.by.is_some_and(|invite| self.invites[invite].sure)
     }
 
-    pub(super) fn has_duel(&self) -> bool {
-        self.people.iter().any(|person| person.doubtful)
+    /// The invite by which somebody comes who was invited by `by`.
+    pub(super) fn invite(&self, by: usize) -> Option<usize> {
+        let newest = self.invites.iter().rposition(|invite| invite.by == by);
+        newest.or_else(|| (!self.invites.is_empty()).then_some(0))
     }
 
-    /// What happens when, from the moment at which everybody has a link.
-    pub(super) fn plan(&mut self) -> Vec<(Duration, Action)> {
-        let (chance, count) = (&mut self.chance, self.people.len());
-        let mut plan = vec![(LASTS, Action::End)];
-        for index in 0..count {
-            if index > 0 {
-                plan.push((chance.within(JOINS_UNTIL), Action::Join(index)));
-            }
-            let messages = 4 + chance.below(12);
-            plan.extend((0..messages).map(|_| (chance.within(LASTS), Action::Say(index))));
-        }
-        for _ in 0..=chance.below(2) {
-            plan.push((chance.within(LASTS), Action::MakeChannel));
-        }
-        let other = 1 + chance.index(count - 1);
-        plan.push((chance.within(LASTS), Action::TryChannel(other)));
-        let who = 1 + chance.index(count - 1);
-        let removed_at = REMOVALS_FROM + chance.within(LASTS - REMOVALS_FROM);
-        match chance.below(4) {
-            0 => plan.push((removed_at, Action::Leave(who))),
-            1 | 2 => plan.push((removed_at, Action::Remove(who))),
-            _ => {}
-        }
-        plan
+    /// A new text of somebody's, unlike all others.
+    pub(super) fn text(&mut self, who: usize) -> String {
+        self.texts.push(who);
+        format!("text {} of p{who}", self.texts.len() - 1)
+    }
+
+    /// Whether somebody said this text, or tried to.
+    pub(super) fn is_theirs(&self, who: usize, text: &str) -> bool {
+        let number = text.strip_prefix("text ").and_then(|rest| rest.split(' ').next());
+        let number = number.and_then(|number| number.parse::<usize>().ok());
+        number.is_some_and(|number| {
+            self.texts.get(number) == Some(&who) && text == format!("text {number} of p{who}")
+        })
     }
 }

@@ -3,16 +3,21 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use spacepanda_core::{
     app::engine::{Call, Input, Link},
-    base::Timestamp,
+    base::{StateId, Timestamp},
 };
 
 use super::{
     chance::Chance,
-    faults::Faults,
+    clock::Clock,
+    disks::{Disks, MemoryDisks},
+    faults::{Faults, Over},
+    guest::Guest,
     known::Known,
     network::Network,
     node::Node,
-    story::{Action, Asked, Story},
+    outcome::{Outcome, Totals, Violation},
+    plan::{Fault, Plan, Step, What},
+    story::{Asked, Story},
     trace::{Kind, Trace},
 };
 
@@ -20,65 +25,85 @@ use super::{
 const BEGIN: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 /// How far a node's clock is ahead at most.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
+/// How long people go on once the last of the plan is over.
+const AFTERWARDS: Duration = Duration::from_secs(10);
 /// A world is quiet when nothing but ticks came of this.
 const QUIET: Duration = Duration::from_secs(10 * 60);
 /// A world that is not quiet this long after all went well will never be.
 const RESTLESS_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+/// How long everybody idles before the last newcomer comes.
+const IDLE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Happenings of one run; a run of so many goes in circles.
 const HAPPENINGS_MAX: usize = 2_000_000;
+/// People who join once all is quiet: at once, and after [`IDLE`].
+const NEWCOMERS: usize = 2;
 
-/// What must hold and did not.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("seed {seed}, {}.{:06} s: {what}", at.as_secs(), at.subsec_micros())]
-pub struct Violation {
-    /// The seed of the run.
-    pub seed: u64,
-    /// When, since the world began.
-    pub at: Duration,
-    /// What does not hold, for people.
-    pub what: String,
+/// What a world is made of.
+///
+/// ```
+/// use spacepanda_conformance::sim::{Plan, Setup, World};
+///
+/// let plan = Plan::draw(7, Setup { nodes: Some(3), steps: 20, ..Setup::default() });
+/// let once = World::builder(&plan).run().unwrap();
+/// let again = World::builder(&plan).run().unwrap();
+/// assert_eq!(once, again);
+/// ```
+pub struct WorldBuilder<'a> {
+    plan: &'a Plan,
+    disks: Box<dyn Disks + 'a>,
+    guests: Vec<Box<dyn Guest>>,
+    watch: Option<&'a mut dyn FnMut(&str)>,
 }
 
-/// What a run was like. Two runs of one seed have equal outcomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Outcome {
-    /// The hash of commands, envelopes, what was told and states, in order.
-    pub trace_hash: [u8; 32],
-    /// How many nodes there were.
-    pub nodes: usize,
-    /// How many were in good standing in the end.
-    pub members: usize,
-    /// Messages accepted.
-    pub messages: usize,
-    /// Crashes.
-    pub crashes: usize,
-    /// Links lost, partitions and altered frames.
-    pub losses: usize,
-    /// People removed, or who left.
-    pub removals: usize,
-    /// States of the group that several commits were made on.
-    pub forks: usize,
-    /// How long it went on, in virtual time.
-    pub took: Duration,
+impl<'a> WorldBuilder<'a> {
+    /// Nodes keep things there, instead of in memory.
+    #[must_use]
+    pub fn disks(mut self, disks: impl Disks + 'a) -> Self {
+        self.disks = Box::new(disks);
+        self
+    }
+
+    /// One more node, which is not one of ours.
+    #[must_use]
+    pub fn guest(mut self, guest: Box<dyn Guest>) -> Self {
+        self.guests.push(guest);
+        self
+    }
+
+    /// Shows the trace, line by line.
+    #[must_use]
+    pub fn watch(mut self, watch: &'a mut dyn FnMut(&str)) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// Runs the world to its end, and checks all along and at the end what must hold.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn run(self) -> Result<Outcome, Violation> {
+        World::new(self).finish()
+    }
 }
 
-/// Several nodes, what lies between them, and what happens to them: a run from one seed.
+/// Several nodes, what lies between them, and what happens to them: a run of one plan.
 pub struct World<'a> {
-    seed: u64,
+    plan: &'a Plan,
     pub(super) now: Timestamp,
     queue: BTreeMap<(Timestamp, u64), Happening>,
     queued: u64,
     pub(super) nodes: Vec<Node>,
+    pub(super) disks: Box<dyn Disks + 'a>,
     pub(super) network: Network,
     pub(super) story: Story,
     pub(super) faults: Faults,
     pub(super) known: Known,
+    pub(super) stands: Vec<Option<StateId>>,
     pub(super) asked: BTreeMap<(usize, Call), Asked>,
     pub(super) trace: Trace<'a>,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: Totals,
     /// When anything was appended or told last.
     pub(super) changed: Timestamp,
-    happenings: usize,
     pub(super) entropy: Chance,
     pub(super) delays: Chance,
 }
@@ -100,88 +125,168 @@ pub(super) enum Happening {
     /// A node notices that a link has ended.
     Ended(Link),
     /// Somebody does something.
-    Act(Action),
+    Do(Step),
     /// Something breaks.
-    Break,
-    /// The partition ends.
-    Heal,
+    Break(Fault),
+    /// Something is whole again.
+    Over(Over),
+    /// All of the plan is over.
+    PlanEnds,
 }
 
 impl<'a> World<'a> {
-    /// Runs the world of `seed` to its end and checks what must hold then.
+    /// A world for `plan`, with disks in memory.
+    pub fn builder(plan: &'a Plan) -> WorldBuilder<'a> {
+        let disks = Box::<MemoryDisks>::default();
+        WorldBuilder { plan, disks, guests: Vec::new(), watch: None }
+    }
+
+    /// Runs `plan` with disks in memory.
     ///
     /// # Errors
     /// What does not hold.
-    pub fn run(seed: u64) -> Result<Outcome, Violation> {
-        World::new(seed, None).finish()
+    pub fn run(plan: &Plan) -> Result<Outcome, Violation> {
+        World::builder(plan).run()
     }
 
-    /// Runs as [`run`](Self::run) does, and shows `watch` the trace, line by line.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub fn watch(seed: u64, watch: &'a mut dyn FnMut(&str)) -> Result<Outcome, Violation> {
-        Self::new(seed, Some(watch)).finish()
-    }
-
-    fn new(seed: u64, watch: Option<&'a mut dyn FnMut(&str)>) -> Self {
+    fn new(of: WorldBuilder<'a>) -> Self {
+        let seed = of.plan.seed;
         let mut chance = Chance::new(seed, "world");
-        let count = 3 + chance.index(3);
-        let node = |index| Node::new(index, chance.within(AHEAD_MAX));
-        let nodes = (0..count).map(node).collect();
+        let ours = of.plan.nodes + NEWCOMERS;
+        let node = |index| Node::new(index, Clock::ahead(chance.within(AHEAD_MAX)));
+        let mut nodes: Vec<Node> = (0..ours).map(node).collect();
+        nodes.extend(of.guests.into_iter().enumerate().map(|(at, it)| Node::guest(ours + at, it)));
         Self {
-            seed,
+            plan: of.plan,
             now: BEGIN,
             queue: BTreeMap::new(),
             queued: 0,
+            stands: vec![None; nodes.len()],
+            story: Story::new(seed, nodes.len()),
             nodes,
+            disks: of.disks,
             network: Network::default(),
-            story: Story::new(seed, count),
             faults: Faults::new(seed),
             known: Known::default(),
             asked: BTreeMap::new(),
-            trace: Trace::new(watch),
-            outcome: Outcome { nodes: count, ..Outcome::default() },
+            trace: Trace::new(of.watch),
+            outcome: Totals { nodes: of.plan.nodes, ..Totals::default() },
             changed: BEGIN,
-            happenings: 0,
             entropy: Chance::new(seed, "entropy"),
             delays: Chance::new(seed, "delays"),
         }
     }
 
     fn finish(mut self) -> Result<Outcome, Violation> {
-        let seed = self.seed;
+        let seed = self.plan.seed;
         match self.live() {
-            Ok(()) => Ok(Outcome {
-                trace_hash: self.trace.hash(),
-                forks: self.known.forks(),
-                took: self.now.since(BEGIN),
-                ..self.outcome
-            }),
+            Ok(()) => {
+                self.known.count(&mut self.outcome);
+                self.outcome.took = self.now.since(BEGIN);
+                Ok(Outcome { trace_hash: self.trace.hash(), totals: self.outcome })
+            }
             Err(what) => Err(Violation { seed, at: self.now.since(BEGIN), what }),
         }
     }
 
     fn live(&mut self) -> Result<(), String> {
-        for index in 0..self.nodes.len() {
-            self.after(Duration::ZERO, Happening::Start(index));
+        for node in 0..self.plan.nodes {
+            self.after(Duration::ZERO, Happening::Start(node));
         }
-        while !self.story.is_over() {
+        for node in self.plan.nodes + NEWCOMERS..self.nodes.len() {
+            self.push(node, Input::Addresses(vec![Network::address(node)]));
+        }
+        while !self.story.over {
             self.happen(None)?;
         }
         self.end_faults();
         self.until_quiet()?;
         self.check()?;
         self.last_words();
+        self.newcomer(self.plan.nodes)?;
         self.until_quiet()?;
         self.check()?;
         self.restart_all()?;
         self.until_quiet()?;
+        self.check()?;
+        self.idle()?;
+        self.newcomer(self.plan.nodes + 1)?;
+        self.last_words();
+        self.until_quiet()?;
         self.check()
     }
 
+    /// There is a first invite: from now on people do what the plan says, and things break.
+    pub(super) fn begin_plan(&mut self) {
+        let plan = self.plan;
+        for entry in &plan.entries {
+            let happening = match &entry.what {
+                What::Do(step) => Happening::Do(*step),
+                What::Break(fault) => Happening::Break(fault.clone()),
+            };
+            self.after(entry.at, happening);
+        }
+        self.after(plan.lasts() + AFTERWARDS, Happening::PlanEnds);
+        let link = self.story.invites.first().map(|invite| invite.link.clone()).unwrap_or_default();
+        for node in 0..self.nodes.len() {
+            let seed = self.entropy.secret();
+            let Some(guest) = self.nodes[node].guest_mut() else { continue };
+            let acts = guest.invited(&link, self.now, seed);
+            acts.into_iter().for_each(|act| self.act(node, act));
+        }
+    }
+
+    /// Somebody who was not there comes in, invited by a member.
+    fn newcomer(&mut self, node: usize) -> Result<(), String> {
+        let Some(host) = self.host() else { return Ok(()) };
+        self.invite(host, 0, None, true);
+        self.drive(host)?;
+        self.after(Duration::from_secs(1), Happening::Start(node));
+        self.after(Duration::from_secs(2), Happening::Do(Step::Join { who: node, by: host }));
+        Ok(())
+    }
+
+    /// A member who is there, the founder if they are.
+    fn host(&self) -> Option<usize> {
+        (0..self.plan.nodes).find(|node| {
+            let joined = *node == 0 || self.story.people[*node].joined;
+            joined && self.story.is_sure(*node) && self.nodes[*node].is_started()
+        })
+    }
+
+    /// Notes where a node encrypts now.
+    pub(super) fn watch_stand(&mut self, node: usize) {
+        let Some(server) = self.story.server else { return };
+        let stand = self.nodes[node].stand(&server);
+        if let Some(stand) = stand.filter(|stand| self.stands[node] != Some(*stand))
+            && let Some(left) = self.stands[node].replace(stand)
+        {
+            self.known.moves.push((left, stand));
+        }
+    }
+
+    /// Every node stops and starts again from what it keeps.
+    fn restart_all(&mut self) -> Result<(), String> {
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].is_running() && !self.nodes[node].is_guest() {
+                self.stop(node, true, true)?;
+                self.after(Duration::from_secs(1), Happening::Start(node));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a long time pass.
+    fn idle(&mut self) -> Result<(), String> {
+        let until = self.now.saturating_add(IDLE);
+        while self.now < until {
+            self.happen(Some(until))?;
+        }
+        Ok(())
+    }
+
     /// Runs until nothing but ticks has come of anything for a while.
-    pub(super) fn until_quiet(&mut self) -> Result<(), String> {
+    fn until_quiet(&mut self) -> Result<(), String> {
         let begun = self.now;
         self.changed = self.now;
         while self.now.since(self.changed) < QUIET {
@@ -195,8 +300,8 @@ impl<'a> World<'a> {
 
     /// Lets the next thing happen, unless it is later than `until`.
     pub(super) fn happen(&mut self, until: Option<Timestamp>) -> Result<(), String> {
-        self.happenings += 1;
-        if self.happenings > HAPPENINGS_MAX {
+        self.outcome.happenings += 1;
+        if self.outcome.happenings > HAPPENINGS_MAX {
             return Err(format!("it goes in circles: {HAPPENINGS_MAX} things have happened"));
         }
         let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
@@ -205,14 +310,14 @@ impl<'a> World<'a> {
         let Some(at) = tick.map(|(at, _)| at).or(queued).or(until) else {
             return Err("nothing will ever happen again".to_owned());
         };
-        if let Some(until) = until.filter(|until| *until < at) {
-            self.now = until;
+        if let Some(until) = until.filter(|until| *until <= at) {
+            self.now = self.now.max(until);
             return Ok(());
         }
         self.now = self.now.max(at);
         let node = match tick {
             Some((_, node)) => {
-                self.nodes[node].tick(self.now);
+                self.tick(node);
                 Some(node)
             }
             None => match self.queue.pop_first() {
@@ -223,20 +328,25 @@ impl<'a> World<'a> {
         node.map_or(Ok(()), |node| self.drive(node))
     }
 
+    fn tick(&mut self, node: usize) {
+        if self.nodes[node].is_guest() {
+            self.push(node, Input::Tick);
+        } else {
+            self.nodes[node].tick(self.now);
+        }
+    }
+
     /// Does what happens, and says which node has steps to make because of it.
     fn handle(&mut self, happening: Happening) -> Result<Option<usize>, String> {
+        let Some(happening) = self.unless_asleep(happening) else { return Ok(None) };
         match happening {
-            Happening::Start(node) => {
-                self.note(Kind::World, node, format_args!("starts"));
-                self.nodes[node].start(node)?;
-                return Ok(Some(node));
-            }
+            Happening::Start(node) => return self.start(node),
             Happening::Saved(node, life) => return self.save_ends(node, life),
             Happening::Frame(link, bytes) => return Ok(self.frame(link, bytes)),
             Happening::Dialled { from, dial, to } => return Ok(self.dialled(from, dial, to)),
             Happening::DialFailed { from: (node, life), dial } => {
                 if self.nodes[node].life == life {
-                    self.nodes[node].push(Input::DialFailed { dial });
+                    self.push(node, Input::DialFailed { dial });
                     return Ok(Some(node));
                 }
             }
@@ -245,24 +355,54 @@ impl<'a> World<'a> {
                     return Ok(None);
                 }
                 let opened = self.network.end(link).map(|end| end.open = true).is_some();
-                self.nodes[node].push(match opened {
+                let input = match opened {
                     true => Input::Connected { link, dial: Some(dial) },
                     false => Input::DialFailed { dial },
-                });
+                };
+                self.push(node, input);
                 return Ok(Some(node));
             }
             Happening::Ended(link) => {
                 let Some(end) = self.network.forget(link) else { return Ok(None) };
                 if end.open {
-                    self.nodes[end.node].push(Input::Disconnected { link });
+                    self.push(end.node, Input::Disconnected { link });
                     return Ok(Some(end.node));
                 }
             }
-            Happening::Act(action) => return Ok(self.act_out(action)),
-            Happening::Break => self.break_something()?,
-            Happening::Heal => self.heal(),
+            Happening::Do(step) => return Ok(self.act_out(step)),
+            Happening::Break(fault) => self.break_something(fault)?,
+            Happening::Over(over) => return Ok(self.mend(over)),
+            Happening::PlanEnds => self.story.over = true,
         }
         Ok(None)
+    }
+
+    fn start(&mut self, node: usize) -> Result<Option<usize>, String> {
+        if self.nodes[node].gone || self.nodes[node].is_running() {
+            return Ok(None);
+        }
+        self.note(Kind::World, node, format_args!("starts"));
+        let backend = self.disks.open(node).map_err(|error| format!("open the store: {error}"))?;
+        self.nodes[node].start(node, backend)?;
+        Ok(Some(node))
+    }
+
+    /// What happens to a node that is asleep happens when it wakes.
+    fn unless_asleep(&mut self, happening: Happening) -> Option<Happening> {
+        let node = match &happening {
+            Happening::Saved(node, _)
+            | Happening::DialFailed { from: (node, _), .. }
+            | Happening::Opened { from: (node, _), .. } => Some(*node),
+            Happening::Ended(link) => self.network.end(*link).map(|end| end.node),
+            _ => None,
+        };
+        match node.and_then(|node| self.nodes[node].asleep) {
+            Some(until) if until >= self.now => {
+                self.at(until.saturating_add(Duration::from_micros(1)), happening);
+                None
+            }
+            _ => Some(happening),
+        }
     }
 
     /// Lets something happen after a while.

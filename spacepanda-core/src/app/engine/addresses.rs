@@ -10,14 +10,17 @@ use super::{
     rows::{self, VIEW},
 };
 use crate::{
-    base::{DeviceId, PeerId, cbor},
+    base::{DeviceId, PeerId, Timestamp, cbor},
     state::link::Kind,
 };
 
 /// The first pause before a member is dialled again; each later one is twice as long.
 const REDIAL_MS_MIN: u64 = 1_000;
-/// The longest such pause.
+/// The longest such pause, of whoever has not been away for long.
 const REDIAL_MS_MAX: u64 = 120_000;
+/// Whoever is away for longer is dialled again after this part of the time since they were lost: the
+/// dials of a year are hundreds, not hundreds of thousands. Whoever comes back dials by themselves.
+const REDIAL_PART_OF_ABSENCE: u64 = 32;
 /// Devices whose addresses are kept.
 const BOOK_LEN_MAX: usize = 8_192;
 /// Devices nobody has vouched for yet, whose addresses are remembered until somebody does.
@@ -110,11 +113,17 @@ impl Machine {
             else {
                 continue;
             };
-            let first = Redial { at: cx.now, pause_ms: REDIAL_MS_MIN };
+            let first = Redial::new(cx.now);
             if links.redials.entry(device).or_insert(first).at <= cx.now {
                 links.dial(Dial::Member(device), addresses, cx);
             }
         }
+    }
+}
+
+impl Redial {
+    fn new(now: Timestamp) -> Self {
+        Self { at: now, pause_ms: REDIAL_MS_MIN, lost: now }
     }
 }
 
@@ -141,11 +150,19 @@ impl Links {
     /// Puts off the next try by a pause that doubles, half more or less.
     pub(super) fn postpone(&mut self, device: DeviceId, cx: &mut Cx<'_>) {
         let random = cx.chance.number();
-        let redial =
-            self.redials.entry(device).or_insert(Redial { at: cx.now, pause_ms: REDIAL_MS_MIN });
-        let wait = redial.pause_ms / 2 + random % redial.pause_ms;
+        let redial = self.redials.entry(device).or_insert(Redial::new(cx.now));
+        let away_ms = cx.now.millis().saturating_sub(redial.lost.millis());
+        let pause_ms = redial.pause_ms.max(away_ms / REDIAL_PART_OF_ABSENCE);
+        let wait = pause_ms / 2 + random % pause_ms;
         redial.at = cx.now.saturating_add(Duration::from_millis(wait));
         redial.pause_ms = (redial.pause_ms * 2).min(REDIAL_MS_MAX);
+    }
+
+    /// Somebody can be reached: perhaps all others can, too.
+    pub(super) fn hasten(&mut self, now: Timestamp) {
+        for redial in self.redials.values_mut() {
+            (redial.at, redial.pause_ms) = (redial.at.min(now), REDIAL_MS_MIN);
+        }
     }
 }
 

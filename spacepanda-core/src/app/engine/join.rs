@@ -23,8 +23,10 @@ use crate::{
 
 /// After how long a request goes also to the next member who can be reached.
 const NEXT_MEMBER: Duration = Duration::from_secs(5);
-/// After how long the addresses of the link are dialled again.
+/// After how long the addresses of the link are dialled again, at the beginning.
 const REDIAL: Duration = Duration::from_secs(10);
+/// Later they are dialled again after this part of the time for which nobody could be asked.
+const REDIAL_PART_OF_WAIT: u32 = 32;
 
 /// A join that is under way, or was completed.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub(super) struct Join {
     /// Until when only those who were asked have to answer.
     next_ask: Option<Timestamp>,
     redial_at: Option<Timestamp>,
+    /// Since when nobody was asked.
+    alone_since: Option<Timestamp>,
 }
 
 impl Join {
@@ -54,6 +58,7 @@ impl Join {
             asked: BTreeMap::new(),
             next_ask: None,
             redial_at: (!row.complete).then_some(Timestamp::ZERO),
+            alone_since: None,
             row,
         })
     }
@@ -138,7 +143,8 @@ impl Machine {
         let Some(join) = server.join.as_mut().filter(|join| join.is_open()) else {
             return;
         };
-        join.redial_at = Some(cx.now.saturating_add(REDIAL));
+        let alone = cx.now.since(*join.alone_since.get_or_insert(cx.now));
+        join.redial_at = Some(cx.now.saturating_add(REDIAL.max(alone / REDIAL_PART_OF_WAIT)));
         let secret = join.link.meeting_secret.clone();
         for addresses in join.link.addresses.clone() {
             self.node.links.dial_to_join(*id, addresses, secret.clone(), cx);
@@ -198,6 +204,7 @@ impl Server {
             .min_by_key(|peer| join.asked.get(peer).copied());
         let Some(peer) = next else { return };
         join.asked.insert(peer, cx.now);
+        join.alone_since = None;
         join.next_ask = Some(cx.now.saturating_add(NEXT_MEMBER));
         let frame = JoinRequestFrame { server: self.id, request: join.row.request.clone() };
         node.send(peer, Kind::JoinRequest, &cbor::encode(&frame), cx);

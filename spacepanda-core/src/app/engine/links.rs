@@ -65,12 +65,19 @@ pub(super) enum Dial {
 pub(super) struct Redial {
     pub at: Timestamp,
     pub pause_ms: u64,
+    /// Since when there is no link.
+    pub lost: Timestamp,
 }
 
 impl Links {
     /// The devices with a proven link.
     pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.peers.keys().copied()
+    }
+
+    /// How many links there are, proven or not.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
     }
 
     pub(super) fn has_peers(&self) -> bool {
@@ -263,6 +270,7 @@ impl Machine {
         }
         self.node.links.peers.insert(peer, new);
         self.node.links.redials.remove(&peer);
+        self.node.links.hasten(cx.now);
         self.node.sync.handle(sync::Event::Connected { peer }, cx.now);
         self.node.send_records(peer, cx);
         let ids: Vec<_> = self.servers.keys().copied().collect();

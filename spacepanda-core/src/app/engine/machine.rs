@@ -397,10 +397,13 @@ impl Machine {
         let ids: Vec<_> = self.servers.keys().copied().collect();
         for id in ids {
             let Some(server) = self.servers.get_mut(&id) else { continue };
+            let due = server.deadline().is_some_and(|at| at <= cx.now);
             if server.tick_join(&mut self.node, cx) {
                 self.dial_for_join(&id, cx);
             }
-            self.node.settle(id);
+            if due {
+                self.node.settle(id);
+            }
         }
     }
 

@@ -40,6 +40,7 @@ mod rows;
 mod server;
 mod settle;
 mod share;
+mod sizes;
 mod start;
 mod start_over;
 mod states;
@@ -60,3 +61,4 @@ pub use input::{
 pub use invite::JoinLink;
 pub use machine::Machine;
 pub use reads::{Loaded, Missing, Reads};
+pub use sizes::Sizes;

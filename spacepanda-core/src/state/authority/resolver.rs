@@ -112,8 +112,12 @@ impl Authority {
         self.take(envelope, ControlOp::ChannelMade { private })
     }
 
-    /// Judges everything anew after a batch of arrivals, and says what changed.
+    /// Judges everything anew after a batch of arrivals, and says what changed: nothing, if none of them
+    /// was an operation.
     pub fn settle(&mut self) -> Recount {
+        if self.fresh.is_empty() {
+            return Recount::default();
+        }
         let past = self.log.closure(&self.heads);
         let refused = judge::judge(&self.log, &self.heads);
         let view = View::whole(&self.log, &past, &refused);

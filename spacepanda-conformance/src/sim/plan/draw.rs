@@ -1,0 +1,205 @@
+use std::time::Duration;
+
+use super::super::{
+    Profile,
+    chance::Chance,
+    profile::{COMING_BACK, LONG_ABSENCES, NEVER_RETURNING, ROLLBACKS},
+};
+use super::{Entry, Fault, NODES_MAX, NODES_MIN, Plan, Setup, Step, What, fault::CrashAt};
+
+/// Over how long steps and faults are spread.
+const SPREAD: Duration = Duration::from_secs(240);
+/// When the last of those who come at first begins to join.
+const JOINS_UNTIL: Duration = Duration::from_secs(45);
+/// When somebody may be removed at the earliest.
+const REMOVALS_FROM: Duration = Duration::from_secs(30);
+/// How long somebody removed waits before they ask to come back, at most.
+const BACK_WITHIN: Duration = Duration::from_secs(60);
+/// How long a fault of the moment lasts at most.
+const FAULT_MAX: Duration = Duration::from_secs(40);
+/// How long a node sleeps at most where it may not be away for long.
+const SLEEP_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+/// How long a node sleeps at most.
+const LONG_SLEEP_MAX: Duration = Duration::from_secs(120 * 24 * 60 * 60);
+/// How far a clock jumps at most.
+const JUMP_MAX_MS: i64 = 5 * 60 * 1_000;
+/// Of ten steps so many are messages.
+const MESSAGES_IN_TEN: usize = 3;
+/// Of ten steps so many are faults, where there are any.
+const FAULTS_IN_TEN: usize = 2;
+
+/// Kinds of faults; each is in about half of the runs.
+const KINDS: usize = 12;
+
+struct Draw {
+    chance: Chance,
+    nodes: usize,
+    entries: Vec<Entry>,
+}
+
+pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
+    let mut chance = Chance::new(seed, "plan");
+    let varied = NODES_MIN + chance.index(NODES_MAX - NODES_MIN + 1);
+    let nodes = setup.nodes.unwrap_or(varied).max(2);
+    let mut draw = Draw { chance, nodes, entries: Vec::new() };
+    draw.joins();
+    draw.removals();
+    draw.invites();
+    for _ in 0..setup.steps * MESSAGES_IN_TEN / 10 {
+        draw.within(SPREAD, |chance| Step::Say { who: chance.index(nodes) });
+    }
+    if setup.profile != Profile::Calm {
+        draw.faults(setup.steps * FAULTS_IN_TEN / 10);
+    }
+    while draw.entries.len() < setup.steps {
+        draw.within(SPREAD, |chance| Step::Look { who: chance.index(nodes) });
+    }
+    draw.stretch();
+    // Stable: what happens at one time stays in the order in which it was drawn.
+    draw.entries.sort_by_key(|entry| entry.at);
+    Plan { seed, profile: setup.profile, nodes, entries: draw.entries }
+}
+
+impl Draw {
+    fn joins(&mut self) {
+        for who in 1..self.nodes {
+            // Whoever came before may have an invite of their own.
+            let by = if self.chance.once_in(3) { self.chance.index(who) } else { 0 };
+            self.within(JOINS_UNTIL, |_| Step::Join { who, by });
+        }
+        for _ in 0..=self.chance.below(2) {
+            self.within(SPREAD, |_| Step::Channel { who: 0 });
+        }
+        let other = self.other();
+        self.within(SPREAD, |_| Step::Channel { who: other });
+    }
+
+    fn removals(&mut self) {
+        for _ in 0..self.chance.below(4) {
+            let (whom, by) = (self.other(), self.chance.index(self.nodes));
+            let at = REMOVALS_FROM + self.chance.within(SPREAD - REMOVALS_FROM);
+            let step = match self.chance.below(4) {
+                0 => Step::Leave { who: whom },
+                _ => Step::Remove { who: 0, whom },
+            };
+            self.put(at, What::Do(step));
+            if COMING_BACK && !self.chance.once_in(3) {
+                let back = at + self.chance.within(BACK_WITHIN);
+                self.put(back, What::Do(Step::Join { who: whom, by }));
+            }
+        }
+        let (who, whom) = (self.other(), self.chance.index(self.nodes));
+        self.within(SPREAD, |_| Step::Remove { who, whom });
+    }
+
+    fn invites(&mut self) {
+        for _ in 0..self.chance.below(4) {
+            let (who, uses) = (self.chance.index(self.nodes), self.chance.below(3));
+            // Below 3.
+            self.within(JOINS_UNTIL, |_| Step::Invite { who, uses: uses as u32 });
+        }
+        if self.chance.once_in(3) {
+            let (who, whose) = (self.chance.index(self.nodes), self.chance.index(self.nodes));
+            self.within(SPREAD, |_| Step::Revoke { who, whose });
+        }
+    }
+
+    fn faults(&mut self, count: usize) {
+        let mut kinds: Vec<usize> = (0..KINDS).filter(|_| self.chance.once_in(2)).collect();
+        if kinds.is_empty() {
+            kinds.push(self.chance.index(KINDS));
+        }
+        for _ in 0..count {
+            let kind = kinds[self.chance.index(kinds.len())];
+            let at = self.chance.within(SPREAD);
+            let fault = self.fault(kind);
+            self.put(at, What::Break(fault));
+        }
+        if NEVER_RETURNING && self.nodes > NODES_MIN && self.chance.once_in(6) {
+            let who = self.other();
+            let at = self.chance.within(SPREAD);
+            self.put(at, What::Break(Fault::Gone { who }));
+        }
+        if ROLLBACKS && self.chance.once_in(6) {
+            let who = self.chance.index(self.nodes);
+            let (copied, restored) = (self.chance.within(SPREAD), self.chance.within(SPREAD));
+            self.put(copied.min(restored), What::Break(Fault::Copy { who }));
+            self.put(copied.max(restored), What::Break(Fault::Restore { who }));
+        }
+    }
+
+    fn fault(&mut self, kind: usize) -> Fault {
+        let (who, lasts) = (self.chance.index(self.nodes), self.chance.within(FAULT_MAX));
+        let lasts = whole_ms(lasts);
+        let other = (who + 1 + self.chance.index(self.nodes - 1)) % self.nodes;
+        match kind {
+            0 => Fault::Cut { one: who, other },
+            1 => Fault::Mute { from: who, to: other },
+            2 => Fault::Alter { to: who },
+            3 => Fault::Double { to: who },
+            4 => Fault::Slow { who, late: lasts / 10, lasts },
+            5 => {
+                let chance = &mut self.chance;
+                let far = (0..self.nodes).filter(|_| chance.once_in(2)).collect();
+                Fault::Part { far, lasts }
+            }
+            6 => Fault::Shut { who, lasts },
+            7 => Fault::Sleep { who, lasts: self.sleep() },
+            8 => {
+                let reach = 2 * JUMP_MAX_MS as u64;
+                Fault::Clock { who, by_ms: self.chance.below(reach) as i64 - JUMP_MAX_MS }
+            }
+            9 => {
+                let when = CrashAt::nth(self.chance.index(3));
+                Fault::Crash { who, when, down: lasts / 2 }
+            }
+            10 => Fault::FailSave { who },
+            _ => Fault::Full { who, lasts },
+        }
+    }
+
+    /// From seconds up: each length of sleep is as likely as one ten times as long.
+    fn sleep(&mut self) -> Duration {
+        let most = if LONG_ABSENCES { LONG_SLEEP_MAX } else { SLEEP_MAX };
+        let mut within = most;
+        while within > FAULT_MAX && self.chance.once_in(2) {
+            within /= 10;
+        }
+        whole_ms(self.chance.within(within))
+    }
+
+    /// Where somebody sleeps longer than the rest lasts, people go on meanwhile, and after it.
+    fn stretch(&mut self) {
+        let longest = self.entries.iter().filter_map(|entry| match &entry.what {
+            What::Break(Fault::Sleep { lasts, .. }) if *lasts > SPREAD => Some((*lasts, entry.at)),
+            _ => None,
+        });
+        let Some((lasts, from)) = longest.max() else { return };
+        for entry in &mut self.entries {
+            if entry.at > from {
+                let part = u32::try_from(self.chance.below(3)).unwrap_or(0);
+                entry.at += whole_ms(lasts * part / 2);
+            }
+        }
+    }
+
+    /// Somebody but the founder.
+    fn other(&mut self) -> usize {
+        1 + self.chance.index(self.nodes - 1)
+    }
+
+    fn within(&mut self, most: Duration, step: impl FnOnce(&mut Chance) -> Step) {
+        let at = self.chance.within(most);
+        let step = step(&mut self.chance);
+        self.put(at, What::Do(step));
+    }
+
+    fn put(&mut self, at: Duration, what: What) {
+        self.entries.push(Entry { at: whole_ms(at), what });
+    }
+}
+
+fn whole_ms(duration: Duration) -> Duration {
+    // Of at most a year.
+    Duration::from_millis(duration.as_millis() as u64)
+}

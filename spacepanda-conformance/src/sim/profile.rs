@@ -1,0 +1,54 @@
+use std::{fmt, str::FromStr};
+
+/// Whether nodes may be away for longer than a group's old states are kept: they heal only where they
+/// can plead and are let in anew.
+pub const LONG_ABSENCES: bool = false;
+/// Whether people who were removed or left come in again. What was written in between is not for them, so
+/// that the logs they hold would have a gap, which no log may have.
+pub const COMING_BACK: bool = false;
+/// Whether devices may go for ever.
+pub const NEVER_RETURNING: bool = true;
+/// Whether nodes may go on from an old copy of what they keep.
+pub const ROLLBACKS: bool = false;
+
+/// How bad a world is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Profile {
+    /// Nothing breaks; messages take their time all the same.
+    Calm,
+    /// A random subset of all faults.
+    #[default]
+    Faulty,
+    /// As [`Faulty`](Self::Faulty), with a [`Guest`](super::Guest) among the members, where the world
+    /// is given one.
+    Hostile,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Calm, Self::Faulty, Self::Hostile];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Faulty => "faulty",
+            Self::Hostile => "hostile",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|profile| profile.name() == text);
+        found.ok_or_else(|| format!("there is no profile {text:?}: calm, faulty or hostile"))
+    }
+}

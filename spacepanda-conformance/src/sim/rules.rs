@@ -1,0 +1,324 @@
+//! Who may do what, once more: the rules of authority for the operations that there are, straight from
+//! their definition, slow, and sharing nothing with the resolver but the operations' types.
+//!
+//! It knows one owner, the founder, whom nobody removes; everybody else has the standing of everyone.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use spacepanda_core::{
+    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Timestamp},
+    state::{
+        authority::{HeardLine, Operation},
+        envelope::{Header, PayloadType},
+    },
+};
+
+use super::set::Set;
+
+/// The control channel's envelopes, in an order in which each comes after its past.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    places: BTreeMap<EnvelopeId, usize>,
+    all: Vec<Placed>,
+    people: BTreeMap<DeviceId, IdentityId>,
+    founder: Option<IdentityId>,
+    counting: RefCell<BTreeMap<Set, Rc<Set>>>,
+}
+
+#[derive(Debug)]
+struct Placed {
+    id: EnvelopeId,
+    author: Option<IdentityId>,
+    order: u64,
+    timestamp: Timestamp,
+    operation: Option<Operation>,
+    past: Set,
+}
+
+/// Something said in a channel.
+pub(super) struct Said<'a> {
+    pub(super) device: DeviceId,
+    pub(super) channel: ChannelId,
+    pub(super) number: u64,
+    pub(super) timestamp: Timestamp,
+    /// What its author knew of the control channel.
+    pub(super) past: &'a Set,
+}
+
+impl Rules {
+    /// Takes the next envelope of the control channel in; `None` if its past is not here.
+    pub(super) fn add(&mut self, id: EnvelopeId, header: &Header) -> Option<()> {
+        let named: Vec<_> = header.named().collect();
+        let past = self.closure(&named)?;
+        let operation = match header.payload_type {
+            PayloadType::Authority => Operation::decode(&header.payload).ok(),
+            _ => None,
+        };
+        match &operation {
+            Some(Operation::Genesis(genesis)) => {
+                let owner = genesis.owners.first()?;
+                self.founder = Some(owner.identity);
+                self.people.insert(owner.device, owner.identity);
+            }
+            Some(Operation::Admit(request)) => {
+                let certificate = &request.certificate;
+                self.people.insert(certificate.device, certificate.identity);
+            }
+            _ => {}
+        }
+        self.places.insert(id, self.all.len());
+        self.all.push(Placed {
+            id,
+            author: self.person(&header.sender),
+            order: header.order,
+            timestamp: header.timestamp,
+            operation,
+            past,
+        });
+        Some(())
+    }
+
+    /// Whose a device is.
+    pub(super) fn person(&self, device: &DeviceId) -> Option<IdentityId> {
+        self.people.get(device).copied()
+    }
+
+    pub(super) fn is_founder(&self, who: &IdentityId) -> bool {
+        self.founder.as_ref() == Some(who)
+    }
+
+    /// The envelopes named and all their past; `None` if one is not here.
+    pub(super) fn closure(&self, named: &[EnvelopeId]) -> Option<Set> {
+        let mut set = Set::default();
+        for id in named {
+            let at = *self.places.get(id)?;
+            set.insert(at);
+            set.add(&self.all[at].past);
+        }
+        Some(set)
+    }
+
+    pub(super) fn everything(&self) -> Set {
+        Set::below(self.all.len())
+    }
+
+    /// Every admission of a device, counting or not.
+    pub(super) fn admissions(&self, device: &DeviceId) -> Vec<usize> {
+        let of = |placed: &Placed| matches!(&placed.operation, Some(Operation::Admit(request)) if request.certificate.device == *device);
+        (0..self.all.len()).filter(|at| of(&self.all[*at])).collect()
+    }
+
+    /// Whether somebody was a member once and is not by `set`.
+    pub(super) fn was_removed(&self, who: &IdentityId, set: &Set) -> bool {
+        let counting = self.counting(set);
+        let ended = set.iter().any(|at| self.takes(at, who) && counting.has(at));
+        ended && !self.is_member(who, &counting)
+    }
+
+    pub(super) fn members(&self) -> Vec<IdentityId> {
+        let counting = self.counting(&self.everything());
+        let mut all: Vec<_> = self.people.values().copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all.retain(|who| self.is_member(who, &counting));
+        all
+    }
+
+    /// Whether something said counts: its author was entitled by what they knew, and no removal cuts it
+    /// off.
+    pub(super) fn counts(&self, said: &Said<'_>) -> bool {
+        let Some(who) = self.person(&said.device) else { return false };
+        let entitled = self.is_member(&who, &self.counting(said.past));
+        entitled && (self.is_founder(&who) || !self.is_cut(&who, said))
+    }
+
+    fn is_cut(&self, who: &IdentityId, said: &Said<'_>) -> bool {
+        let counting = self.counting(&self.everything());
+        counting.iter().any(|kick| {
+            let Some(Operation::Kick { target, heard }) = &self.all[kick].operation else {
+                return false;
+            };
+            let later = |at: usize| self.admits(at, who) && self.all[at].past.has(kick);
+            if target != who || counting.common(said.past).iter().any(later) {
+                return false;
+            }
+            let more = counting.iter().filter_map(|at| match &self.all[at].operation {
+                Some(Operation::Heard { removal, heard }) if *removal == self.all[kick].id => {
+                    Some(heard)
+                }
+                _ => None,
+            });
+            let lines: Vec<&HeardLine> = std::iter::once(heard)
+                .chain(more)
+                .flatten()
+                .filter(|line| line.channel == said.channel)
+                .collect();
+            let is_heard = |line: &&HeardLine| {
+                let mut tips = line.tips.iter();
+                tips.any(|tip| tip.device == said.device && said.number <= tip.number)
+            };
+            match lines.is_empty() {
+                true => said.timestamp > self.all[kick].timestamp,
+                false => !lines.iter().any(is_heard),
+            }
+        })
+    }
+
+    /// What counts of a set that holds the past of all that is in it.
+    fn counting(&self, set: &Set) -> Rc<Set> {
+        if let Some(known) = self.counting.borrow().get(set) {
+            return Rc::clone(known);
+        }
+        let mut ascending: Vec<usize> = set.iter().collect();
+        ascending.sort_unstable_by_key(|at| self.rank(*at));
+        let mut counting = Set::default();
+        // From the founder downwards, and among equals upwards in causality.
+        for at in ascending.iter().copied().filter(|at| self.is_founders(*at)) {
+            counting.insert(at);
+        }
+        for at in ascending {
+            if self.holds(at, &counting) {
+                counting.insert(at);
+            }
+        }
+        let counting = Rc::new(counting);
+        self.counting.borrow_mut().insert(set.clone(), Rc::clone(&counting));
+        counting
+    }
+
+    fn rank(&self, at: usize) -> (u64, EnvelopeId) {
+        (self.all[at].order, self.all[at].id)
+    }
+
+    /// Whether the founder says it in their own right: that counts in any case.
+    fn is_founders(&self, at: usize) -> bool {
+        let admits = matches!(self.all[at].operation, Some(Operation::Admit(_)));
+        !admits && self.all[at].author.is_some_and(|author| self.is_founder(&author))
+    }
+
+    /// Whether somebody else's operation counts, beside what counts of the past and of the founder's.
+    fn holds(&self, at: usize, counting: &Set) -> bool {
+        let placed = &self.all[at];
+        let Some(author) = placed.author else { return false };
+        match &placed.operation {
+            Some(Operation::IssueInvite(_)) => self.is_able(&author, at, counting),
+            Some(Operation::RevokeInvite { invite }) => {
+                let issuer = self.places.get(invite).filter(|issued| placed.past.has(**issued));
+                issuer.is_some_and(|issued| self.all[*issued].author == Some(author))
+                    && self.is_able(&author, at, counting)
+            }
+            Some(Operation::Admit(request)) => {
+                self.is_member(&author, &self.counting(&placed.past))
+                    && self.admits_by(at, &request.invite, counting)
+            }
+            // Once entitled by its past it counts.
+            Some(Operation::Leave) => self.is_member(&author, &self.counting(&placed.past)),
+            Some(Operation::Kick { .. } | Operation::Heard { .. }) => false,
+            _ => true,
+        }
+    }
+
+    /// Whether an invite of this key lets somebody in.
+    fn admits_by(&self, at: usize, key: &[u8; 32], counting: &Set) -> bool {
+        let placed = &self.all[at];
+        let past = counting.common(&placed.past);
+        let Some(issued) = past.iter().find(|issued| self.issues(*issued, key)) else {
+            return false;
+        };
+        let Some(Operation::IssueInvite(invite)) = &self.all[issued].operation else {
+            return false;
+        };
+        let Some(issuer) = self.all[issued].author else { return false };
+        let revokes = |revoked: usize| {
+            let of = matches!(&self.all[revoked].operation,
+                Some(Operation::RevokeInvite { invite }) if *invite == self.all[issued].id);
+            let above = !self.is_founder(&issuer) && self.is_founders(revoked);
+            of && (past.has(revoked) || above && self.are_concurrent(at, revoked))
+        };
+        let Some(Operation::Admit(request)) = &placed.operation else { return false };
+        let guest = request.certificate.identity;
+        let used = self.guests(key, &past).iter().filter(|other| **other != guest).count();
+        placed.timestamp <= invite.expires
+            && !counting.iter().any(revokes)
+            && invite.max_uses.is_none_or(|uses| used < uses as usize)
+            && self.is_able(&issuer, at, counting)
+    }
+
+    /// Whether somebody may do what members may: by the past, and beside the founder's removals.
+    fn is_able(&self, who: &IdentityId, at: usize, counting: &Set) -> bool {
+        let taken = |kick: usize| self.kicks(kick, who) && self.are_concurrent(at, kick);
+        self.is_founder(who)
+            || self.is_member(who, &counting.common(&self.all[at].past))
+                && !counting.iter().any(taken)
+    }
+
+    fn is_member(&self, who: &IdentityId, counting: &Set) -> bool {
+        let stays = |grant: usize| {
+            let taken = |at: usize| match self.kicks(at, who) {
+                true => !self.all[grant].past.has(at),
+                false => self.takes(at, who) && self.all[at].past.has(grant),
+            };
+            self.admits(grant, who)
+                && !self.is_surplus(grant, counting)
+                && !counting.iter().any(taken)
+        };
+        self.is_founder(who) && counting.iter().next().is_some() || counting.iter().any(stays)
+    }
+
+    fn is_surplus(&self, grant: usize, counting: &Set) -> bool {
+        let Some(Operation::Admit(request)) = &self.all[grant].operation else { return false };
+        let issued = (0..self.all.len()).find(|at| self.issues(*at, &request.invite));
+        let issued = issued.and_then(|at| self.all[at].operation.as_ref());
+        let Some(Operation::IssueInvite(invite)) = issued else { return false };
+        let guests = self.guests(&request.invite, counting);
+        invite.max_uses.is_some_and(|uses| {
+            guests.iter().skip(uses as usize).any(|guest| *guest == request.certificate.identity)
+        })
+    }
+
+    /// Who came by an invite, in the order in which they came.
+    fn guests(&self, key: &[u8; 32], counting: &Set) -> Vec<IdentityId> {
+        let mut admitted: Vec<_> = counting
+            .iter()
+            .filter_map(|at| match &self.all[at].operation {
+                Some(Operation::Admit(request)) if request.invite == *key => {
+                    Some((self.rank(at), request.certificate.identity))
+                }
+                _ => None,
+            })
+            .collect();
+        admitted.sort_unstable();
+        let mut guests = Vec::new();
+        for (_, guest) in admitted {
+            if !guests.contains(&guest) {
+                guests.push(guest);
+            }
+        }
+        guests
+    }
+
+    fn issues(&self, at: usize, key: &[u8; 32]) -> bool {
+        let operation = &self.all[at].operation;
+        matches!(operation, Some(Operation::IssueInvite(invite)) if invite.invite_public_key == *key)
+    }
+
+    fn admits(&self, at: usize, who: &IdentityId) -> bool {
+        let operation = &self.all[at].operation;
+        matches!(operation, Some(Operation::Admit(request)) if request.certificate.identity == *who)
+    }
+
+    fn kicks(&self, at: usize, who: &IdentityId) -> bool {
+        matches!(&self.all[at].operation, Some(Operation::Kick { target, .. }) if target == who)
+    }
+
+    /// Whether an operation puts somebody out, or they go by it.
+    fn takes(&self, at: usize, who: &IdentityId) -> bool {
+        let leaves = matches!(self.all[at].operation, Some(Operation::Leave))
+            && self.all[at].author.as_ref() == Some(who);
+        leaves || self.kicks(at, who)
+    }
+
+    fn are_concurrent(&self, one: usize, other: usize) -> bool {
+        !self.all[one].past.has(other) && !self.all[other].past.has(one)
+    }
+}

@@ -1,0 +1,42 @@
+use super::machine::Machine;
+use crate::base::{ServerId, StateId};
+
+/// How much a machine holds in memory, over all its servers: for tests and for whoever operates a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// Steps to be made.
+    pub work: usize,
+    /// Links, proven or not.
+    pub links: usize,
+    /// Envelopes whose past is not here.
+    pub waiting: usize,
+    /// Messages that cannot be opened yet.
+    pub unopened: usize,
+    /// Texts accepted and not encrypted yet.
+    pub drafts: usize,
+    /// States of groups whose rows are kept.
+    pub kept: usize,
+    /// Groups held in memory.
+    pub groups: usize,
+}
+
+impl Machine {
+    /// How much is held.
+    pub fn sizes(&self) -> Sizes {
+        let mut sizes =
+            Sizes { work: self.node.work.len(), links: self.node.links.len(), ..Sizes::default() };
+        for server in self.servers.values() {
+            sizes.waiting += server.waiting.len();
+            sizes.unopened += server.unopened.values().map(|of| of.len()).sum::<usize>();
+            sizes.drafts += server.drafts.len();
+            sizes.kept += server.kept.len();
+            sizes.groups += server.groups.len();
+        }
+        sizes
+    }
+
+    /// The state of a server's group in which this device encrypts.
+    pub fn stand(&self, server: &ServerId) -> Option<StateId> {
+        self.servers.get(server)?.stand
+    }
+}
