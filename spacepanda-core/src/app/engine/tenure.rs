@@ -322,12 +322,7 @@ impl Server {
 
     /// Whether everything is held that some member showed.
     fn has_compared(&self, node: &Node) -> bool {
-        self.members_met(node).any(|peer| {
-            let shared = self.shares.get(&peer).filter(|shared| !shared.is_empty());
-            shared.zip(self.caught_up.get(&peer)).is_some_and(|(shared, caught_up)| {
-                shared.keys().all(|channel| caught_up.contains(channel))
-            })
-        })
+        self.members_met(node).any(|peer| self.is_caught_up_with(&peer))
     }
 
     fn members_met<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = PeerId> + 'a {
