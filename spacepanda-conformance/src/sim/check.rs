@@ -29,7 +29,8 @@ struct View {
 impl World<'_> {
     /// Checks what must hold when it is quiet.
     pub(super) fn check(&mut self) -> Result<(), String> {
-        if let Some(((node, call), asked)) = self.asked.first_key_value() {
+        let asked = self.asked.iter().find(|((node, _), _)| !self.is_hostile(*node));
+        if let Some(((node, call), asked)) = asked {
             return Err(format!("node {node} never answers {call:?}, {asked:?}"));
         }
         if let Some(message) = self.known.message_for_removed() {
@@ -77,6 +78,7 @@ impl World<'_> {
             if self.nodes[node].gone
                 || !self.nodes[node].is_running()
                 || self.nodes[node].is_guest()
+                || self.is_hostile(node)
             {
                 continue;
             }
@@ -137,10 +139,18 @@ impl World<'_> {
         }
         let stand = first.and_then(|status| status.stand).ok_or("nobody stands anywhere")?;
         let roster = self.known.roster(&stand);
-        if roster != *members {
+        if !roster.is_subset(members) || !self.ours(members).is_subset(&roster) {
             return Err(format!("the roster differs from the members: {roster:?}, {members:?}"));
         }
         Ok(stand)
+    }
+
+    /// Those of the members who are a node's that means no harm. Of somebody else a hostile member may
+    /// say that they come in with keys that are none: they are members and have no leaf.
+    fn ours(&self, members: &BTreeSet<IdentityId>) -> BTreeSet<IdentityId> {
+        let nodes = (0..self.nodes.len()).filter(|node| !self.is_hostile(*node));
+        let ours = nodes.filter_map(|node| Some(self.nodes[node].ids?.0));
+        ours.filter(|identity| members.contains(identity)).collect()
     }
 
     fn lists_members(
@@ -188,7 +198,7 @@ impl World<'_> {
             });
             let author =
                 author.ok_or_else(|| format!("node {node} shows a stranger: {message:?}"))?;
-            let ours = !self.nodes[author].is_guest();
+            let ours = !self.nodes[author].is_guest() && !self.is_hostile(author);
             let said = |text: &String| self.story.is_theirs(author, text);
             if ours && matches!(&message.text, Text::Known(text) if !said(text)) {
                 return Err(format!("node {node} shows what nobody said: {message:?}"));
@@ -275,7 +285,8 @@ impl World<'_> {
 
     fn is_readable(&self, same: &Message, other: &View) -> Result<(), String> {
         let readable = matches!(same.text, Text::Known(_));
-        if readable || !self.known.is_for(&name(same), &other.device) {
+        let hostile = self.known.hostile.contains(&same.device);
+        if readable || hostile || !self.known.is_for(&name(same), &other.device) {
             return Ok(());
         }
         Err(format!("node {} cannot read what it could: {same:?}", other.node))
