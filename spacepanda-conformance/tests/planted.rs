@@ -1,0 +1,114 @@
+//! Is the simulated world strong? Each bug that can be planted in the core is, and seeds are run until one
+//! finds it by what is checked in every run. The same runs hold with none planted.
+//!
+//! Arguments are the names of bugs to plant, all of them unless said otherwise; `SPACEPANDA_SEEDS` says
+//! how many seeds are tried at most.
+
+use std::{
+    env,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use spacepanda_conformance::sim::{Plan, Profile, STEPS, Setup, jobs, run_caught};
+use spacepanda_core::base::{Bug, planted::plant};
+
+/// Seeds that are tried for one bug at most.
+const SEEDS: u64 = 2_000;
+/// Steps of a run in which much breaks and few people talk.
+const FEW: usize = 80;
+
+/// What came of a bug.
+struct Found {
+    bug: Bug,
+    setup: Setup,
+    /// The seed that found it and what was violated; none did if `None`.
+    by: Option<(u64, String)>,
+    /// What the same seed violates without the bug, which is nothing.
+    without: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_wanted = |bug: &Bug| wanted.is_empty() || wanted.iter().any(|name| name == bug.name());
+    let bugs: Vec<Bug> = Bug::ALL.iter().copied().filter(is_wanted).collect();
+    let begun = Instant::now();
+    let (seeds, found) = (seeds(), find_all(&bugs));
+    found.iter().for_each(Found::print);
+    let missed = found.iter().filter(|found| !found.is_sound()).count();
+    let took = begun.elapsed().as_secs();
+    println!("{} of {} bugs found within {seeds} seeds, {took} s", found.len() - missed, found.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn seeds() -> u64 {
+    let text = env::var("SPACEPANDA_SEEDS").ok();
+    text.map_or(SEEDS, |text| text.parse().expect("SPACEPANDA_SEEDS is a number"))
+}
+
+/// Looks for all bugs on all cores, each on one.
+fn find_all(bugs: &[Bug]) -> Vec<Found> {
+    let left = Mutex::new(bugs.iter());
+    let found = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs() {
+            scope.spawn(|| {
+                loop {
+                    let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(bug) = next else { return };
+                    let one = find(*bug);
+                    eprintln!("{}: {}", bug.name(), if one.by.is_some() { "found" } else { "MISSED" });
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.sort_by_key(|found| found.bug);
+    found
+}
+
+fn find(bug: Bug) -> Found {
+    let setup = setup(bug);
+    let run = |seed| run_caught(&Plan::draw(seed, setup)).err().map(|why| why.what);
+    plant(Some(bug));
+    let by = (0..seeds()).find_map(|seed| Some((seed, run(seed)?)));
+    plant(None);
+    let without = by.as_ref().and_then(|(seed, _)| run(*seed));
+    Found { bug, setup, by, without }
+}
+
+/// The world that finds a bug soonest.
+fn setup(bug: Bug) -> Setup {
+    let (profile, nodes, steps) = match bug {
+        _ => (Profile::Faulty, None, STEPS),
+    };
+    Setup { profile, nodes, steps }
+}
+
+impl Found {
+    fn is_sound(&self) -> bool {
+        self.by.is_some() && self.without.is_none()
+    }
+
+    fn print(&self) {
+        let (name, profile) = (self.bug.name(), self.setup.profile);
+        let (seed, runs, what) = match &self.by {
+            Some((seed, what)) => (seed.to_string(), (seed + 1).to_string(), shortened(what)),
+            None => ("-".to_owned(), "-".to_owned(), "NOT FOUND".to_owned()),
+        };
+        println!("{name:<28} {profile:<8} seed {seed:>4} {runs:>4} runs  {what}");
+        if let Some(what) = &self.without {
+            println!("{name:<28} WITHOUT IT: {}", shortened(what));
+        }
+    }
+}
+
+/// The beginning of what was violated.
+fn shortened(what: &str) -> String {
+    const CHARS_MAX: usize = 100;
+    let line = what.replace('\n', " ");
+    line.chars().take(CHARS_MAX).collect()
+}
