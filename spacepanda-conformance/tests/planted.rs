@@ -17,8 +17,6 @@ use spacepanda_core::base::{Bug, planted::plant};
 
 /// Seeds that are tried for one bug at most.
 const SEEDS: u64 = 2_000;
-/// Steps of a run in which much breaks and few people talk.
-const FEW: usize = 80;
 
 /// What came of a bug.
 struct Found {
@@ -26,8 +24,8 @@ struct Found {
     setup: Setup,
     /// The seed that found it and what was violated; none did if `None`.
     by: Option<(u64, String)>,
-    /// What the same seed violates without the bug, which is nothing.
-    without: Option<String>,
+    /// Seeds that found something without the bug as well, which ought to be none.
+    without: Vec<(u64, String)>,
 }
 
 fn main() -> ExitCode {
@@ -36,10 +34,13 @@ fn main() -> ExitCode {
     let bugs: Vec<Bug> = Bug::ALL.iter().copied().filter(is_wanted).collect();
     let begun = Instant::now();
     let (seeds, found) = (seeds(), find_all(&bugs));
-    found.iter().for_each(Found::print);
     let missed = found.iter().filter(|found| !found.is_sound()).count();
     let took = begun.elapsed().as_secs();
-    println!("{} of {} bugs found within {seeds} seeds, {took} s", found.len() - missed, found.len());
+    println!(
+        "{} of {} bugs found within {seeds} seeds, {took} s",
+        found.len() - missed,
+        found.len()
+    );
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -59,49 +60,67 @@ fn find_all(bugs: &[Bug]) -> Vec<Found> {
                     let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(bug) = next else { return };
                     let one = find(*bug);
-                    eprintln!("{}: {}", bug.name(), if one.by.is_some() { "found" } else { "MISSED" });
+                    eprintln!(
+                        "{}: {}",
+                        bug.name(),
+                        if one.by.is_some() { "found" } else { "MISSED" }
+                    );
                     found.lock().unwrap_or_else(PoisonError::into_inner).push(one);
                 }
             });
         }
     });
-    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    found.sort_by_key(|found| found.bug);
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs seeds until one finds a bug, and nothing without it.
+fn find(bug: Bug) -> Found {
+    let setup = setup(bug);
+    let run = |seed, bug| {
+        plant(bug);
+        let ran = run_caught(&Plan::draw(seed, setup));
+        plant(None);
+        ran.err().map(|why| why.what)
+    };
+    let mut found = Found { bug, setup, by: None, without: Vec::new() };
+    for seed in 0..seeds() {
+        let Some(what) = run(seed, Some(bug)) else { continue };
+        match run(seed, None) {
+            Some(what) => found.without.push((seed, what)),
+            None => {
+                found.by = Some((seed, what));
+                break;
+            }
+        }
+    }
     found
 }
 
-fn find(bug: Bug) -> Found {
-    let setup = setup(bug);
-    let run = |seed| run_caught(&Plan::draw(seed, setup)).err().map(|why| why.what);
-    plant(Some(bug));
-    let by = (0..seeds()).find_map(|seed| Some((seed, run(seed)?)));
-    plant(None);
-    let without = by.as_ref().and_then(|(seed, _)| run(*seed));
-    Found { bug, setup, by, without }
-}
-
-/// The world that finds a bug soonest.
+/// The world that finds a bug soonest: seldom all that can break has to.
 fn setup(bug: Bug) -> Setup {
-    let (profile, nodes, steps) = match bug {
-        _ => (Profile::Faulty, None, STEPS),
+    let profile = match bug {
+        Bug::MergesAnyCommit | Bug::HandsOverToAnybody | Bug::TakesAnyHandOver => Profile::Hostile,
+        Bug::NeverVotes | Bug::VotesAfterJudging | Bug::BreaksTiesById => Profile::Calm,
+        _ => Profile::Faulty,
     };
-    Setup { profile, nodes, steps }
+    Setup { profile, nodes: None, steps: STEPS }
 }
 
 impl Found {
     fn is_sound(&self) -> bool {
-        self.by.is_some() && self.without.is_none()
+        self.by.is_some() && self.without.is_empty()
     }
 
     fn print(&self) {
         let (name, profile) = (self.bug.name(), self.setup.profile);
-        let (seed, runs, what) = match &self.by {
-            Some((seed, what)) => (seed.to_string(), (seed + 1).to_string(), shortened(what)),
-            None => ("-".to_owned(), "-".to_owned(), "NOT FOUND".to_owned()),
+        let (runs, what) = match &self.by {
+            Some((seed, what)) => (seed + 1, what.as_str()),
+            None => (seeds(), "NOT FOUND"),
         };
-        println!("{name:<28} {profile:<8} seed {seed:>4} {runs:>4} runs  {what}");
-        if let Some(what) = &self.without {
-            println!("{name:<28} WITHOUT IT: {}", shortened(what));
+        let seed = self.by.as_ref().map_or("-".to_owned(), |(seed, _)| seed.to_string());
+        println!("{name:<28} {profile:<8} seed {seed:>4} {runs:>4} runs  {}", shortened(what));
+        for (seed, what) in &self.without {
+            println!("{name:<28} {profile:<8} seed {seed:>4} WITHOUT IT: {}", shortened(what));
         }
     }
 }

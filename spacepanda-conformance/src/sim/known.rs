@@ -5,11 +5,12 @@ use spacepanda_core::{
     state::{
         crdt::StructureOp,
         envelope::{Envelope, Header, PayloadType},
-        mls::{CommitPayload, MessagePayload, RootPayload},
+        mls::{CommitPayload, MessagePayload, RootPayload, VotePayload},
     },
 };
 
 use super::{
+    branches::Branches,
     outcome::Totals,
     rules::{Rules, Said},
     set::Set,
@@ -25,6 +26,11 @@ pub(super) struct Known {
     ids: BTreeSet<EnvelopeId>,
     places: BTreeMap<(ChannelId, DeviceId, u64), EnvelopeId>,
     pub(super) rules: Rules,
+    branches: Branches,
+    /// Which nodes keep each envelope of the control channel.
+    keepers: BTreeMap<EnvelopeId, Set>,
+    /// Nodes that left a branch on which they must have said that they stood, and where on it.
+    owed: Vec<(usize, StateId)>,
     founder: Option<DeviceId>,
     /// The channels that the founder made.
     pub(super) channels: BTreeSet<ChannelId>,
@@ -56,7 +62,13 @@ struct Written {
 
 impl Known {
     /// Notes an entry that is durable at some node.
-    pub(super) fn note(&mut self, channel: &ChannelId, entry: &LogEntry) -> Result<(), String> {
+    pub(super) fn note(
+        &mut self,
+        node: usize,
+        channel: &ChannelId,
+        entry: &LogEntry,
+    ) -> Result<(), String> {
+        self.keepers.entry(entry.id).or_default().insert(node);
         if !self.ids.insert(entry.id) {
             return Ok(());
         }
@@ -80,14 +92,20 @@ impl Known {
                 let root = RootPayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.founder = self.founder.or(Some(header.sender));
                 self.roots += 1;
+                self.branches.add_root(header.sender, root.state);
                 self.states.insert(root.state, None);
             }
             PayloadType::Commit => {
                 let commit = CommitPayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.commits += 1;
+                self.branches.add_commit(id, header.sender, commit.clone());
                 self.states.insert(commit.child, Some(commit));
             }
-            PayloadType::Vote => self.votes += 1,
+            PayloadType::Vote => {
+                let vote = VotePayload::decode(&header.payload).map_err(|e| e.to_string())?;
+                self.votes += 1;
+                self.branches.add_vote(id, header.sender, vote.state);
+            }
             PayloadType::KeyPackage => self.pleas += 1,
             PayloadType::Structure if self.founder == Some(header.sender) => {
                 if let Ok(StructureOp::CreateChannel { .. }) = StructureOp::decode(&header.payload)
@@ -166,6 +184,46 @@ impl Known {
         };
         let mut messages = self.messages.iter();
         messages.find(for_removed).map(|(name, _)| *name)
+    }
+
+    /// Notes that a node went from a state, on which it stood as on its head, to another.
+    pub(super) fn note_move(
+        &mut self,
+        node: usize,
+        ids: (IdentityId, DeviceId),
+        left: &StateId,
+        to: &StateId,
+    ) {
+        let wrote = self.places.keys().any(|(_, device, _)| *device == ids.1);
+        if let Some(child) = self.branches.owed(&self.rules, &ids.0, left, to).filter(|_| wrote) {
+            self.owed.push((node, child));
+        }
+    }
+
+    /// The nodes that left a branch on which they must have said that they stood, and where on it they
+    /// never did.
+    pub(super) fn unsaid(
+        &self,
+        who: impl Fn(usize) -> Option<IdentityId>,
+    ) -> Option<(usize, StateId)> {
+        let mut owed = self.owed.iter().copied();
+        owed.find(|(node, child)| {
+            who(*node).is_some_and(|who| !self.branches.stood(&self.rules, &who, child))
+        })
+    }
+
+    /// The head that a node has to choose by what it keeps, if the rules alone say that.
+    pub(super) fn head(&self, node: usize) -> Option<StateId> {
+        let keeps = |id: &EnvelopeId| self.keepers.get(id).is_some_and(|keepers| keepers.has(node));
+        self.branches.head(&self.rules, keeps)
+    }
+
+    /// Whether a message was written before the time of a device: it is not for it.
+    pub(super) fn is_before(&self, message: &Name, device: &DeviceId) -> bool {
+        let admissions = self.rules.admissions(device);
+        let written = self.messages.get(message);
+        let before = |written: &Written| !admissions.iter().any(|at| written.above.has(*at));
+        !admissions.is_empty() && message.0 != *device && written.is_some_and(before)
     }
 
     /// Adds what is known to what a run counts.

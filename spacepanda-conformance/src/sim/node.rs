@@ -253,6 +253,10 @@ impl Node {
     pub(super) fn stand(&self, server: &ServerId) -> Option<StateId> {
         self.running.as_ref()?.machine.stand(server)
     }
+
+    pub(super) fn head(&self, server: &ServerId) -> Option<StateId> {
+        self.running.as_ref()?.machine.head(server)
+    }
 }
 
 impl Running {

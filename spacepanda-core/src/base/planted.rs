@@ -89,8 +89,8 @@ bugs! {
     BreaksTiesById = "breaks-ties-by-id",
     /// The walk begins at the oldest state that is kept, not at the root.
     WalksFromTheOldestKept = "walks-from-the-oldest-kept",
-    /// A branch is supported by its commits, not by who made them.
-    CountsCommits = "counts-commits",
+    /// Whoever came in on a branch supports it, also where it parted from others.
+    CountsNewcomers = "counts-newcomers",
     /// What somebody wrote after they were out supports a branch.
     CountsTheRemoved = "counts-the-removed",
     /// One votes after choosing anew.

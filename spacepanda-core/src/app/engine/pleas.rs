@@ -61,7 +61,8 @@ impl Server {
         let path = self.tree.path_to(&self.view(), head).unwrap_or_default();
         path.iter().any(|commit| {
             let mut adds = commit.adds.iter().filter(|added| added.device == *device);
-            !Bug::AnswersPleasAgain.is_planted() && adds.any(|added| added.package == plea.package || knows(&commit.envelope))
+            !Bug::AnswersPleasAgain.is_planted()
+                && adds.any(|added| added.package == plea.package || knows(&commit.envelope))
         })
     }
 }

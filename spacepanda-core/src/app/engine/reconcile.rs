@@ -149,7 +149,9 @@ impl Server {
     fn plea_to_answer(&self, node: &Node, head: &StateId) -> Option<(DeviceId, Vec<u8>)> {
         let mut open = self.pleas().open(head);
         open.retain(|(device, plea)| {
-            !Bug::AnswersNoPlea.is_planted() && *device != node.device() && !self.useless.contains(&plea.package)
+            !Bug::AnswersNoPlea.is_planted()
+                && *device != node.device()
+                && !self.useless.contains(&plea.package)
         });
         open.sort_by_key(|(device, plea)| (plea.at, *device));
         let roster = self.roster(head);

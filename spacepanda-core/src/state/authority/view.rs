@@ -221,12 +221,14 @@ impl<'a> View<'a> {
 
     /// Whether an operation counts, is concurrent with the one being judged, and stands above it.
     fn is_beside(&self, index: Index) -> bool {
-        self.beside.filter(|_| !Bug::RemovalsTakeNothing.is_planted()).is_some_and(|Beside { subject, set }| {
-            self.log.dag.holds(set, index)
-                && self.log.op(index).standing.is_some_and(|standing| standing > self.level)
-                && !self.refused.contains(&index)
-                && self.log.dag.are_concurrent(subject, index)
-        })
+        self.beside.filter(|_| !Bug::RemovalsTakeNothing.is_planted()).is_some_and(
+            |Beside { subject, set }| {
+                self.log.dag.holds(set, index)
+                    && self.log.op(index).standing.is_some_and(|standing| standing > self.level)
+                    && !self.refused.contains(&index)
+                    && self.log.dag.are_concurrent(subject, index)
+            },
+        )
     }
 
     fn counts_from(&self, index: Index, level: Standing) -> bool {

@@ -6,7 +6,9 @@ use super::{
     exchange::Serve,
     frame::{Frame, List, TIPS_PER_FRAME, split},
 };
-use crate::base::{Bug, ChannelId, Floors, Frontier, LogEntry, PeerId, Tip, limits::ENVELOPE_LEN_MAX};
+use crate::base::{
+    Bug, ChannelId, Floors, Frontier, LogEntry, PeerId, Tip, limits::ENVELOPE_LEN_MAX,
+};
 
 impl FrontierSync {
     /// An entry is saved here: pushed to whom it is for and who is up to date, noted for the others.

@@ -152,7 +152,8 @@ impl<'a> Walk<'a> {
             .filter_map(|place| {
                 let (person, commit) = (tree.nodes[place].person, tree.commit(place));
                 let supporters = support.at(place, &self.on_path, &people);
-                let all = supporters.count_in(&people);
+                let everybody = Bug::CountsNewcomers.is_planted();
+                let all = supporters.count_in(if everybody { &supporters } else { &people });
                 let own = supporters.contains(person) && people.contains(person);
                 let open = held(&place) || all > usize::from(own);
                 open.then(|| (rank(all, place, commit, roster, view), place))
@@ -189,7 +190,8 @@ fn rank(
     roster: &mut Roster,
     view: &dyn View,
 ) -> impl Ord + use<> {
-    let support = Reverse((support, Bug::BreaksTiesByArrival.is_planted().then_some(Reverse(place))));
+    let support =
+        Reverse((support, Bug::BreaksTiesByArrival.is_planted().then_some(Reverse(place))));
     let class = u8::from(!roster.loses_somebody(commit));
     let mut seniority = (view.seniority(&commit.identity), commit.identity);
     if Bug::BreaksTiesById.is_planted() {

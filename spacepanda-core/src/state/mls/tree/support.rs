@@ -1,7 +1,7 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use super::{CommitTree, Root, reading::Reading, roster::Roster};
-use crate::base::{Bug, StateId};
+use crate::base::StateId;
 
 /// A set of people, by their numbers in the tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Reading<'_> {
     fn committer(&self, place: usize, into: &mut People) {
         let node = &self.tree.nodes[place];
         if self.view.counts(&node.commit.envelope) {
-            into.insert(if Bug::CountsCommits.is_planted() { place } else { node.person });
+            into.insert(node.person);
         }
     }
 
