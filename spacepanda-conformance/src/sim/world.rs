@@ -101,6 +101,8 @@ pub struct World<'a> {
     pub(super) faults: Faults,
     pub(super) known: Known,
     pub(super) stands: Vec<Option<StateId>>,
+    /// On which state each node stood last, if that was its head.
+    settled: Vec<Option<StateId>>,
     pub(super) asked: BTreeMap<(usize, Call), Asked>,
     pub(super) trace: Trace<'a>,
     pub(super) outcome: Totals,
@@ -170,6 +172,7 @@ impl<'a> World<'a> {
             queue: BTreeMap::new(),
             queued: 0,
             stands: vec![None; nodes.len()],
+            settled: vec![None; nodes.len()],
             story: Story::new(seed, nodes.len()),
             nodes,
             disks: of.disks,
@@ -264,14 +267,22 @@ impl<'a> World<'a> {
     fn host(&self) -> Option<usize> {
         (0..self.plan.nodes).find(|node| {
             let joined = *node == 0 || self.story.people[*node].joined;
-            joined && !self.is_hostile(*node) && self.story.is_sure(*node) && self.nodes[*node].is_started()
+            joined
+                && !self.is_hostile(*node)
+                && self.story.is_sure(*node)
+                && self.nodes[*node].is_started()
         })
     }
 
     /// Notes where a node encrypts now.
     pub(super) fn watch_stand(&mut self, node: usize) {
         let Some(server) = self.story.server else { return };
-        let stand = self.nodes[node].stand(&server);
+        let (stand, head) = (self.nodes[node].stand(&server), self.nodes[node].head(&server));
+        let settled = std::mem::replace(&mut self.settled[node], stand.filter(|_| stand == head));
+        let moved = settled.zip(stand).filter(|(left, to)| left != to);
+        if let Some(((left, to), ids)) = moved.zip(self.nodes[node].ids) {
+            self.known.note_move(node, ids, &left, &to);
+        }
         if let Some(stand) = stand.filter(|stand| self.stands[node] != Some(*stand))
             && let Some(left) = self.stands[node].replace(stand)
         {

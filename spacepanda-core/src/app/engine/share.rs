@@ -8,7 +8,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{ChannelId, Floors, Frontier, IdentityId, LogEntry, PeerId, Timestamp, Tip},
+    base::{Bug, ChannelId, Floors, Frontier, IdentityId, LogEntry, PeerId, Timestamp, Tip},
     state::{
         envelope::Envelope,
         sync::{Action, Event, Start, SyncEngine, Ticket},
@@ -107,7 +107,7 @@ impl Server {
     /// What of a channel is for a member.
     pub(super) fn due_of(&self, channel: &Channel, identity: &IdentityId) -> Share {
         let admits = self.authority.admits_of(identity);
-        if admits.is_empty() {
+        if admits.is_empty() || Bug::SharesThePast.is_planted() {
             return Share::whole();
         }
         let floors = channel.floors(self.authority.dag(), &admits);

@@ -8,7 +8,7 @@ use super::{
     server::{Kept, Server},
 };
 use crate::{
-    base::{PeerId, StateId},
+    base::{Bug, PeerId, StateId},
     state::{
         authority::authorize,
         crdt::Reason,
@@ -144,7 +144,7 @@ impl Server {
         let Ok(wrapped) = wrap(&key, changes, cx) else { return };
         cx.fx.batch.put(MLS, rows::state_key(number), key.expose().to_vec());
         for RowChange { key: place, value } in wrapped {
-            if let Some(value) = value {
+            if let Some(value) = value.filter(|_| !Bug::ForgetsNewStates.is_planted()) {
                 bytes += value.len() as u64;
                 cx.fx.batch.put(MLS, rows::mls_key(number, &place), value);
             }
@@ -203,7 +203,9 @@ impl Server {
         {
             if let Some(kept) = self.kept.get_mut(&id) {
                 (kept.row.stand, kept.row.left) = (stands, left);
-                rows::put_state(&mut cx.fx.batch, kept.number, &kept.row);
+                if !Bug::ForgetsTheStand.is_planted() {
+                    rows::put_state(&mut cx.fx.batch, kept.number, &kept.row);
+                }
             }
         }
         self.stand = Some(state);
