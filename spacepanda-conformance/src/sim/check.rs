@@ -5,7 +5,7 @@ use spacepanda_core::{
     base::{ChannelId, DeviceId, IdentityId, ServerId, StateId, limits::WAITING_PER_SERVER_MAX},
 };
 
-use super::{known::Name, node::Node, trace::Kind, world::World};
+use super::{known::Name, trace::Kind, world::World};
 
 /// Steps that a node has to make at once, at most.
 const WORK_MAX: usize = 20_000;

@@ -255,9 +255,9 @@ impl Known {
     /// Whether a message was written before the time of a device: it is not for it.
     pub(super) fn is_before(&self, message: &Name, device: &DeviceId) -> bool {
         let admissions = self.rules.admissions(device);
-        let written = self.messages.get(message);
-        let before = |written: &Written| !admissions.iter().any(|at| written.above.has(*at));
-        !admissions.is_empty() && message.0 != *device && written.is_some_and(before)
+        let after = |written: &Written| admissions.iter().any(|at| written.above.has(*at));
+        let known = self.is_written(message) && !admissions.is_empty();
+        known && message.0 != *device && !self.all_named(message).any(after)
     }
 
     /// Adds what is known to what a run counts.
