@@ -22,7 +22,7 @@ use super::{
 };
 
 /// When a world begins: the first of January 2026.
-const BEGIN: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
+pub(super) const BEGIN: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 /// How far a node's clock is ahead at most.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
 /// How long people go on once the last of the plan is over.
