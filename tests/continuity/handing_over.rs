@@ -90,12 +90,11 @@ async fn what_was_written_between_admission_and_addition_is_handed_over_to_the_n
     // Alice lets Carol in, and her disk stalls before she can add her.
     let (store, stalls) = (alices.place.store().await, watch::channel(false).0);
     let disk = Arc::new(Stalling { store, after: Mutex::new(None), stalls });
-    let _alice = alices.open_over(disk.clone()).await;
-    until("Alice and Bob are connected", async || {
-        let peers = bob.status().await.unwrap().peers;
-        if peers.is_empty() { Err(()) } else { Ok(()) }
-    })
-    .await;
+    let alice = alices.open_over(disk.clone()).await;
+    // Once they have reconciled what she writes reaches Bob without a word of his: a node whose disk
+    // stalls answers nobody.
+    alice.send_message(server, channel, "here again").await.unwrap();
+    reads(&bob, server, channel, "here again").await;
     let mut events = bob.events();
     *disk.after.lock().unwrap() = Some(carol.identity());
     carol.join_server(&link).await.unwrap();

@@ -18,6 +18,9 @@ use crate::{
 /// The operations of a closed set that do not count in it. Few in any honest log, and shared.
 pub(super) type Refused = OrdSet<Index>;
 
+/// An operation by its (`order`, id): the least comes first.
+pub(super) type InLine = ((u64, EnvelopeId), Index);
+
 /// The control channel as authority sees it: its causality, and the operations in it, indexed by
 /// what they touch. Nothing here depends on the order of arrival but the numbers.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub(super) struct Log {
     /// Who is certified where, whether that counts or not.
     pub(super) certificates: BTreeMap<DeviceId, Vec<Index>>,
     /// The same by person, least (`order`, id) first.
-    pub(super) vouched: BTreeMap<IdentityId, BTreeSet<((u64, EnvelopeId), Index)>>,
+    pub(super) vouched: BTreeMap<IdentityId, BTreeSet<InLine>>,
     /// By device: the revocations of it that count, which none ceases to.
     pub(super) revocations: BTreeMap<DeviceId, Vec<Index>>,
     /// By guest or owner: every admission and genesis, whether it counts or not.

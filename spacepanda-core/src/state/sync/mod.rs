@@ -55,7 +55,7 @@ pub const CHANNELS_PER_PEER_MAX: usize = 4 * limits::CHANNELS_MAX;
 /// Bytes of envelopes of one peer that the driver has not taken yet.
 pub const INBOX_BYTES_MAX: usize = limits::PEER_BYTES_MAX / 2;
 /// Tips that one peer may have shown and this device not hold.
-pub const TIPS_PER_PEER_MAX: usize = limits::PEER_BYTES_MAX / 128;
+pub const TIPS_PER_PEER_MAX: usize = limits::PEER_BYTES_MAX / 160;
 /// Exchanges of one channel that are begun anew on one link.
 pub const ROUNDS_MAX: u64 = 1 << 32;
 /// Bodies asked of one peer at the same time.
