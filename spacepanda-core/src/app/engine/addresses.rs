@@ -20,7 +20,7 @@ const REDIAL_MS_MIN: u64 = 1_000;
 const REDIAL_MS_MAX: u64 = 120_000;
 /// Whoever is away for longer is dialled again after this part of the time since they were lost: the
 /// dials of a year are hundreds, not hundreds of thousands. Whoever comes back dials by themselves.
-const REDIAL_PART_OF_ABSENCE: u64 = 32;
+const REDIAL_PART_OF_ABSENCE: u64 = 256;
 /// Devices whose addresses are kept.
 const BOOK_LEN_MAX: usize = 8_192;
 /// Devices nobody has vouched for yet, whose addresses are remembered until somebody does.
