@@ -8,6 +8,7 @@ use super::{
     plan::{Entry, Fault, Plan, Step, What},
     profile::Profile,
     run::caught,
+    trace::Kind,
     world::World,
 };
 
@@ -45,11 +46,16 @@ pub struct Healing {
 }
 
 /// Parts `nodes` nodes into two or three sides which all talk, let somebody in and put somebody out, lets
-/// the network heal, and waits until all members are in one state. There are 12 nodes at least.
+/// the network heal, and waits until all members are in one state. There are 12 nodes at least. `watch` is
+/// shown the trace, line by line.
 ///
 /// # Errors
 /// What does not hold; that they never are in one state is among it.
-pub fn heal(seed: u64, nodes: usize) -> Result<Healing, Violation> {
+pub fn heal(
+    seed: u64,
+    nodes: usize,
+    watch: Option<&mut dyn FnMut(&str)>,
+) -> Result<Healing, Violation> {
     let mut chance = Chance::new(seed, "heal");
     let sides = 2 + chance.index(2);
     let parted = PARTED_MIN * (1 << chance.below(DOUBLINGS)) + chance.within(PARTED_MIN);
@@ -57,7 +63,11 @@ pub fn heal(seed: u64, nodes: usize) -> Result<Healing, Violation> {
     let parted = Duration::from_secs(parted.as_secs());
     let plan = draw(seed, nodes.max(3 * SIDE_LEN_MIN), sides, parted, &mut chance);
     let mut took = Duration::ZERO;
-    let world = World::new(World::builder(&plan));
+    let builder = match watch {
+        Some(watch) => World::builder(&plan).watch(watch),
+        None => World::builder(&plan),
+    };
+    let world = World::new(builder);
     caught(seed, || {
         world.finish(|world| {
             took = world.heals()?;
@@ -134,6 +144,7 @@ impl World<'_> {
             }
         }
         let whole = self.now;
+        self.note(Kind::World, 0, format_args!("is whole"));
         while !self.is_one() {
             let until = self.now.saturating_add(LOOK_EVERY);
             while self.now < until {

@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Prints one line of JSON and nothing else.
     #[arg(long)]
     json: bool,
+    /// Prints the trace of the first seed.
+    #[arg(long)]
+    trace: bool,
 }
 
 impl Args {
@@ -33,7 +36,12 @@ impl Args {
     pub(crate) fn run(&self) -> Result<bool, String> {
         let nodes = usize::try_from(self.nodes).map_err(|error| error.to_string())?;
         let (begun, mut healings, mut failed) = (Instant::now(), Vec::new(), Vec::new());
-        let run = |seed| heal(seed, nodes);
+        if self.trace {
+            let ran = heal(self.seeds.0, nodes, Some(&mut |line| println!("{line}")));
+            self.show(&ran);
+            return Ok(ran.is_ok());
+        }
+        let run = |seed| heal(seed, nodes, None);
         spread(self.seeds.0..self.seeds.1, self.jobs.unwrap_or_else(jobs), run, |ran| {
             self.show(&ran);
             match ran {
