@@ -89,7 +89,7 @@ impl World<'_> {
             self.after(takes, Happening::Saved(node, self.nodes[node].life));
         }
         for Done { appended, acts, tells } in progress.done {
-            self.durable(appended)?;
+            self.durable(node, appended)?;
             for act in acts {
                 self.act(node, act);
             }
@@ -101,8 +101,12 @@ impl World<'_> {
     }
 
     /// Notes what is durable somewhere now.
-    pub(super) fn durable(&mut self, appended: Vec<(ChannelId, LogEntry)>) -> Result<(), String> {
-        appended.iter().try_for_each(|(channel, entry)| self.known.note(channel, entry))
+    pub(super) fn durable(
+        &mut self,
+        node: usize,
+        appended: Vec<(ChannelId, LogEntry)>,
+    ) -> Result<(), String> {
+        appended.iter().try_for_each(|(channel, entry)| self.known.note(node, channel, entry))
     }
 
     pub(super) fn act(&mut self, node: usize, act: Act) {
@@ -151,16 +155,23 @@ impl World<'_> {
         match tell {
             Tell::Started(Ok(ids)) => {
                 self.nodes[node].started(ids);
+                self.note_hostile(node);
                 self.story_begins(node);
                 Ok(())
             }
             Tell::Judged => Ok(()),
             Tell::Started(Err(error)) => Err(format!("node {node} cannot start: {error}")),
             Tell::Reply(call, reply) => match self.asked.remove(&(node, call)) {
-                Some(asked) => self.answered(node, asked, reply),
+                Some(asked) => {
+                    let answered = self.answered(node, asked, reply);
+                    self.unless_hostile(node, answered)
+                }
                 None => Err(format!("node {node} answers {call:?}, which nobody made")),
             },
-            Tell::Event(event) => self.told(node, event),
+            Tell::Event(event) => {
+                let told = self.told(node, event);
+                self.unless_hostile(node, told)
+            }
         }
     }
 

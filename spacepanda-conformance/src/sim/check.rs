@@ -29,7 +29,8 @@ struct View {
 impl World<'_> {
     /// Checks what must hold when it is quiet.
     pub(super) fn check(&mut self) -> Result<(), String> {
-        if let Some(((node, call), asked)) = self.asked.first_key_value() {
+        let asked = self.asked.iter().find(|((node, _), _)| !self.is_hostile(*node));
+        if let Some(((node, call), asked)) = asked {
             return Err(format!("node {node} never answers {call:?}, {asked:?}"));
         }
         if let Some(message) = self.known.message_for_removed() {
@@ -40,6 +41,7 @@ impl World<'_> {
         let good = self.in_good_standing(server, &members)?;
         self.outcome.members = good.len();
         let stand = self.one_state(server, &good, &members)?;
+        self.is_by_the_rules(&good, stand)?;
         let mut views = Vec::new();
         for node in good {
             self.lists_members(server, node, &members)?;
@@ -85,6 +87,7 @@ impl World<'_> {
             if self.nodes[node].gone
                 || !self.nodes[node].is_running()
                 || self.nodes[node].is_guest()
+                || self.is_hostile(node)
             {
                 continue;
             }
@@ -145,10 +148,38 @@ impl World<'_> {
         }
         let stand = first.and_then(|status| status.stand).ok_or("nobody stands anywhere")?;
         let roster = self.known.roster(&stand);
-        if roster != *members {
+        if !roster.is_subset(members) || !self.ours(members).is_subset(&roster) {
             return Err(format!("the roster differs from the members: {roster:?}, {members:?}"));
         }
         Ok(stand)
+    }
+
+    /// Those of the members who are a node's that means no harm. Of somebody else a hostile member may
+    /// say that they come in with keys that are none: they are members and have no leaf.
+    fn ours(&self, members: &BTreeSet<IdentityId>) -> BTreeSet<IdentityId> {
+        let nodes = (0..self.nodes.len()).filter(|node| !self.is_hostile(*node));
+        let ours = nodes.filter_map(|node| Some(self.nodes[node].ids?.0));
+        ours.filter(|identity| members.contains(identity)).collect()
+    }
+
+    /// All stand where the rules of the commit tree say, and whoever left a branch said that they had
+    /// stood on it. A member who means harm writes what no rule counts.
+    fn is_by_the_rules(&self, good: &[usize], stand: StateId) -> Result<(), String> {
+        if (0..self.nodes.len()).any(|node| self.is_hostile(node)) {
+            return Ok(());
+        }
+        let head = good.first().and_then(|node| self.known.head(*node));
+        if let Some(head) = head.filter(|head| *head != stand) {
+            return Err(format!("all stand on {stand:?}, and ought to on {head:?}"));
+        }
+        // One that was started again may have found both branches in what it keeps.
+        let first_life = |node: usize| self.nodes[node].ids.filter(|_| self.nodes[node].life == 1);
+        match self.known.unsaid(|node| first_life(node).map(|ids| ids.0)) {
+            Some((node, state)) => {
+                Err(format!("node {node} left {state:?} and never said it stood there"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn lists_members(
@@ -196,7 +227,7 @@ impl World<'_> {
             });
             let author =
                 author.ok_or_else(|| format!("node {node} shows a stranger: {message:?}"))?;
-            let ours = !self.nodes[author].is_guest();
+            let ours = !self.nodes[author].is_guest() && !self.is_hostile(author);
             let said = |text: &String| self.story.is_theirs(author, text);
             if ours && matches!(&message.text, Text::Known(text) if !said(text)) {
                 return Err(format!("node {node} shows what nobody said: {message:?}"));
@@ -214,6 +245,10 @@ impl World<'_> {
             }
             if !self.known.counts(&name(message)) {
                 return Err(format!("node {node} lists what does not count: {message:?}"));
+            }
+            let readable = matches!(message.text, Text::Known(_));
+            if readable && self.known.is_before(&name(message), &view.device) {
+                return Err(format!("node {node} reads what is from before its time: {message:?}"));
             }
         }
         Ok(())
@@ -283,7 +318,8 @@ impl World<'_> {
 
     fn is_readable(&self, same: &Message, other: &View) -> Result<(), String> {
         let readable = matches!(same.text, Text::Known(_));
-        if readable || !self.known.is_for(&name(same), &other.device) {
+        let hostile = self.known.hostile.contains(&same.device);
+        if readable || hostile || !self.known.is_for(&name(same), &other.device) {
             return Ok(());
         }
         Err(format!("node {} cannot read what it could: {same:?}", other.node))

@@ -49,6 +49,7 @@
 //! ```
 
 mod ask;
+mod branches;
 mod carry;
 mod chance;
 mod check;
@@ -59,6 +60,7 @@ mod faults;
 mod gate;
 mod guest;
 mod heal;
+mod hostile;
 mod kept;
 mod known;
 mod network;
@@ -80,7 +82,7 @@ pub use disks::{Disks, MemoryDisks};
 pub use guest::Guest;
 pub use heal::{Healing, heal};
 pub use outcome::{Outcome, Totals, Violation};
-pub use plan::{CrashAt, Entry, Fault, Plan, PlanError, STEPS, Setup, Step, What};
+pub use plan::{CrashAt, Deed, Entry, Fault, Malice, Plan, PlanError, STEPS, Setup, Step, What};
 pub use points::{Befalls, Point};
 pub use profile::{COMING_BACK, LONG_ABSENCES, NEVER_RETURNING, Profile, ROLLBACKS};
 pub use run::{Ran, jobs, run_all, run_caught, spread};

@@ -2,13 +2,13 @@ use std::{mem::take, sync::Arc};
 
 use spacepanda_core::{
     app::engine::{Act, Call, Effects, Input, Loaded, Machine, Sizes, Step, Tell},
-    base::{ChannelId, DeviceId, IdentityId, LogEntry, ServerId, StateId, Timestamp},
+    base::{Bug, ChannelId, DeviceId, IdentityId, LogEntry, ServerId, StateId, Timestamp},
     store::ProviderStorageBackend,
 };
 
 use super::{
-    chance::Chance, clock::Clock, gate::Fate, guest::Guest, kept::Kept, network::Network,
-    plan::CrashAt,
+    chance::Chance, clock::Clock, gate::Fate, guest::Guest, hostile::Puppet, kept::Kept,
+    network::Network, plan::CrashAt,
 };
 
 /// Rounds of loading for one step.
@@ -29,6 +29,8 @@ pub(super) struct Node {
     pub(super) ids: Option<(IdentityId, DeviceId)>,
     running: Option<Running>,
     guest: Option<Box<dyn Guest>>,
+    /// Who speaks for a hostile member.
+    puppet: Option<Puppet>,
     /// Until when it stands still.
     pub(super) asleep: Option<Timestamp>,
     /// Whether it never starts again.
@@ -92,6 +94,7 @@ impl Node {
             ids: None,
             running: None,
             guest: None,
+            puppet: None,
             asleep: None,
             gone: false,
             harm: None,
@@ -106,17 +109,31 @@ impl Node {
         Self { guest: Some(guest), ..Self::new(index, Clock::default()) }
     }
 
+    pub(super) fn puppet(index: usize) -> Self {
+        Self { puppet: Some(Puppet::default()), ..Self::new(index, Clock::default()) }
+    }
+
+    pub(super) fn puppet_mut(&mut self) -> Option<&mut Puppet> {
+        self.puppet.as_mut()
+    }
+
+    /// What a node of ours keeps, while it runs.
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        self.running.as_ref().map(|running| &running.kept)
+    }
+
     pub(super) fn is_guest(&self) -> bool {
-        self.guest.is_some()
+        self.guest.is_some() || self.puppet.is_some()
     }
 
     pub(super) fn guest_mut(&mut self) -> Option<&mut (dyn Guest + 'static)> {
-        self.guest.as_deref_mut()
+        let puppet = self.puppet.as_mut().map(|puppet| puppet as &mut (dyn Guest + 'static));
+        self.guest.as_deref_mut().or(puppet)
     }
 
     /// Whether there is a process, asleep or not.
     pub(super) fn is_running(&self) -> bool {
-        self.running.is_some() || self.guest.is_some()
+        self.running.is_some() || self.is_guest()
     }
 
     /// Whether something reaches it.
@@ -189,6 +206,9 @@ impl Node {
         if let Some(guest) = &self.guest {
             return guest.deadline();
         }
+        if let Some(puppet) = &self.puppet {
+            return puppet.deadline();
+        }
         self.due.filter(|_| self.asleep.is_none())
     }
 
@@ -238,6 +258,7 @@ impl Node {
         let mut progress = Progress::default();
         let Some(running) = &mut self.running else { return Ok(Some(progress)) };
         match (running.kept.end_save(fate), fate) {
+            (Err(_), Fate::Failed) if Bug::IgnoresFailedSaves.is_planted() => {}
             (Err(_), Fate::Failed) => return Ok(None),
             (Err(error), Fate::Made) => return Err(format!("save: {error}")),
             (Ok(()), _) => {}
@@ -254,6 +275,10 @@ impl Node {
 
     pub(super) fn stand(&self, server: &ServerId) -> Option<StateId> {
         self.running.as_ref()?.machine.stand(server)
+    }
+
+    pub(super) fn head(&self, server: &ServerId) -> Option<StateId> {
+        self.running.as_ref()?.machine.head(server)
     }
 }
 
@@ -278,7 +303,11 @@ impl Running {
             self.saves = true;
         }
         progress.appended.extend(effects.log.iter().cloned());
-        let Effects { log, acts, tells, .. } = effects;
+        let Effects { log, mut acts, mut tells, .. } = effects;
+        if Bug::SendsBeforeSaving.is_planted() {
+            let (acts, tells) = (take(&mut acts), take(&mut tells));
+            progress.done.push(Done { acts, tells, ..Done::default() });
+        }
         self.gathered.push(Done { appended: log, acts, tells });
         self.save(progress)
     }

@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use spacepanda_core::{
     base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Timestamp},
     state::{
-        authority::{HeardLine, Operation},
+        authority::{HeardLine, Operation, control_channel},
         envelope::{Header, PayloadType},
     },
 };
@@ -51,7 +51,9 @@ impl Rules {
         let named: Vec<_> = header.named().collect();
         let past = self.closure(&named)?;
         let operation = match header.payload_type {
-            PayloadType::Authority => Operation::decode(&header.payload).ok(),
+            PayloadType::Authority => {
+                Operation::decode(&header.payload).ok().filter(|made| self.is_sound(made, header))
+            }
             _ => None,
         };
         match &operation {
@@ -76,6 +78,17 @@ impl Rules {
             past,
         });
         Some(())
+    }
+
+    /// Whether an operation is signed as it must be, and where it may stand.
+    fn is_sound(&self, operation: &Operation, header: &Header) -> bool {
+        match operation {
+            Operation::Genesis(_) => self.all.is_empty() && header.sequence == 1,
+            Operation::Admit(request) => {
+                header.channel == control_channel(&request.server) && request.verify().is_ok()
+            }
+            _ => true,
+        }
     }
 
     /// Whose a device is.
@@ -122,6 +135,43 @@ impl Rules {
         all.dedup();
         all.retain(|who| self.is_member(who, &counting));
         all
+    }
+
+    /// How senior a device's person is, least first: the founder, then by the first admission that counts.
+    pub(super) fn seniority(&self, device: &DeviceId) -> impl Ord + use<> {
+        let Some(who) = self.person(device) else { return (3, 0, None, None) };
+        if self.is_founder(&who) {
+            return (0, 0, None, None);
+        }
+        let counting = self.counting(&self.everything());
+        let first =
+            counting.iter().filter(|at| self.admits(*at, &who)).map(|at| self.rank(at)).min();
+        match first {
+            Some((order, id)) => (1, order, Some(id), Some(who)),
+            None => (2, 0, None, Some(who)),
+        }
+    }
+
+    /// Whether what an envelope says of where its author stands counts: each removal of them knew it, or
+    /// it knew that they had been let in again.
+    pub(super) fn weighs(&self, id: &EnvelopeId) -> bool {
+        let Some(at) = self.places.get(id).copied() else { return false };
+        let Some(who) = self.all[at].author else { return false };
+        let counting = self.counting(&self.everything());
+        let mut kicks = counting.iter().filter(|kick| self.kicks(*kick, &who));
+        kicks.all(|kick| {
+            let again = |other: usize| {
+                self.admits(other, &who)
+                    && self.all[other].past.has(kick)
+                    && self.all[at].past.has(other)
+            };
+            self.all[kick].past.has(at) || counting.iter().any(again)
+        })
+    }
+
+    /// Whether anybody ever put somebody out, or they went.
+    pub(super) fn was_ever_taken(&self, who: &IdentityId) -> bool {
+        (0..self.all.len()).any(|at| self.takes(at, who))
     }
 
     /// Whether something said counts: its author was entitled by what they knew, and no removal cuts it

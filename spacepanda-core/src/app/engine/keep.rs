@@ -5,7 +5,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{ChannelId, EnvelopeId, PeerId, Tip},
+    base::{Bug, ChannelId, EnvelopeId, PeerId, Tip},
     state::{
         authority::{InsertError, Inserted},
         envelope::{Envelope, Header, PayloadType, Verified, order_after},
@@ -117,9 +117,9 @@ impl Server {
             return Verdict::Wait(EnvelopeId::new(*header.channel.as_bytes()), None);
         };
         // What is held is remembered, or its entry was read.
-        if channel.order(&envelope.id()).is_some()
-            || cx.loaded.entry(&header.channel, &envelope.tip()).is_some()
-        {
+        let held = channel.order(&envelope.id()).is_some()
+            || cx.loaded.entry(&header.channel, &envelope.tip()).is_some();
+        if held && !Bug::KeepsTwice.is_planted() {
             return Verdict::Drop;
         }
         let mut orders = Vec::new();
@@ -203,7 +203,8 @@ impl Server {
 
 /// Everything an envelope names in its own channel, as places.
 fn named_tips(header: &Header) -> Vec<Tip> {
-    let previous = header.previous.map(|id| Tip {
+    let previous = header.previous.filter(|_| !Bug::IgnoresPrevious.is_planted());
+    let previous = previous.map(|id| Tip {
         device: header.sender,
         number: header.sequence.saturating_sub(1),
         id,
