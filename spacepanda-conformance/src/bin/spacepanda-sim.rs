@@ -1,5 +1,8 @@
 //! Runs the simulated world over many seeds, until something does not hold.
 
+#[path = "spacepanda-sim/heal.rs"]
+mod heal;
+
 use std::{
     fs,
     path::PathBuf,
@@ -7,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use spacepanda_conformance::sim::{
@@ -22,6 +25,8 @@ const SHRINK_WITHIN: Duration = Duration::from_secs(90);
 #[derive(Parser)]
 #[command(name = "spacepanda-sim", max_term_width = 100)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Special>,
     /// Seeds, from the first to before the last: 0..1000.
     #[arg(long, value_parser = seeds, default_value = "0..100")]
     seeds: (u64, u64),
@@ -48,6 +53,12 @@ struct Args {
     plan: Option<PathBuf>,
 }
 
+#[derive(Subcommand)]
+enum Special {
+    /// Measures how long a group takes to be one again after a partition.
+    Heal(heal::Args),
+}
+
 fn seeds(text: &str) -> Result<(u64, u64), String> {
     let ends = text.split_once("..").and_then(|(from, to)| from.parse().ok().zip(to.parse().ok()));
     let (from, to): (u64, u64) = ends.ok_or("seeds are two numbers: 0..1000")?;
@@ -56,7 +67,11 @@ fn seeds(text: &str) -> Result<(u64, u64), String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match args.run() {
+    let ran = match &args.command {
+        Some(Special::Heal(heal)) => heal.run(),
+        None => args.run(),
+    };
+    match ran {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(why) => {

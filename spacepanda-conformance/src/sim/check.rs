@@ -67,6 +67,14 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Whether all members are in and stand on one head, with one state hash and nobody else.
+    pub(super) fn is_in_one_state(&mut self) -> Result<(), String> {
+        let server = self.story.server.ok_or("there is no server")?;
+        let members: BTreeSet<_> = self.known.rules.members().into_iter().collect();
+        let good = self.in_good_standing(server, &members)?;
+        self.one_state(server, &good, &members).map(drop)
+    }
+
     /// The nodes of the members, but for those that went for ever. All of them are in; nobody who
     /// should be is missing.
     fn in_good_standing(

@@ -204,6 +204,7 @@ impl World<'_> {
         if self.nodes[node].life != life || !self.nodes[node].is_running() {
             return Ok(None);
         }
+        self.meet_point(node);
         let full = self.nodes[node].full.is_some_and(|until| until > self.now);
         let fate = match self.nodes[node].harm.take() {
             Some(Harm::Crash(when, down)) => {

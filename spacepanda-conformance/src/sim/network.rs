@@ -67,6 +67,10 @@ impl Network {
         self.parts.remove(&number);
     }
 
+    pub(super) fn is_parted(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
     /// From now on nobody can dial a node, until it was opened as often as it was shut.
     pub(super) fn shut(&mut self, node: usize) {
         *self.shut.entry(node).or_default() += 1;

@@ -41,6 +41,8 @@ pub(super) struct Node {
     pub(super) full: Option<Timestamp>,
     /// Saves that failed in a row.
     pub(super) failures: u32,
+    /// Saves that came to an end, well or not.
+    pub(super) saves: u32,
     due: Option<Timestamp>,
 }
 
@@ -98,6 +100,7 @@ impl Node {
             harm: None,
             full: None,
             failures: 0,
+            saves: 0,
             due: None,
         }
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use spacepanda_core::{
-    app::engine::{AppError, Call, Command, Event, Input, JoinLink, Reply},
+    app::engine::{AppError, Call, Command, Event, Input, JoinLink, Reply, ServerSummary},
     base::{ChannelId, ServerId},
     state::{identity::KeyPair, mls::tree::Window},
 };
@@ -27,9 +27,36 @@ const LOOK_LEN: usize = 20;
 impl World<'_> {
     /// A node answers calls; the founder begins with the first of them.
     pub(super) fn story_begins(&mut self, node: usize) {
-        if node != 0 || !self.story.invites.is_empty() {
-            return;
+        if self.nodes[node].life > 1 && !self.knows_it_is_in(node) {
+            return self.call(node, Command::Servers, Asked::Where);
         }
+        if node == 0 && self.story.invites.is_empty() {
+            self.found();
+        }
+    }
+
+    fn knows_it_is_in(&self, node: usize) -> bool {
+        if node == 0 { self.story.server.is_some() } else { self.story.people[node].joined }
+    }
+
+    /// Somebody looks where they are, who was not told before the node stopped.
+    fn looks_round(&mut self, node: usize, servers: &[ServerSummary]) {
+        let Some(here) = servers.iter().find(|summary| summary.joined) else {
+            if node == 0 {
+                self.found();
+            }
+            return;
+        };
+        self.story.people[node].joined = true;
+        here.channels.iter().for_each(|channel| self.meet_channel(node, channel.channel));
+        if node == 0 {
+            self.story.server = Some(here.server);
+            self.found();
+        }
+    }
+
+    /// The founder makes the server, and the first invite.
+    fn found(&mut self) {
         match self.story.server {
             None => {
                 let (name, window) = ("home".into(), Window::default());
@@ -146,6 +173,7 @@ impl World<'_> {
             (_, Err(error)) if error.code() == "internal" => {
                 return Err(format!("node {node} is answered {error}"));
             }
+            (Asked::Where, Ok(Reply::Servers(servers))) => self.looks_round(node, &servers),
             (Asked::Check, answer) => self.story.answer = Some(answer),
             (Asked::Server, Ok(Reply::Server { server, channel: Some(channel) })) => {
                 self.story.server = Some(server);
@@ -165,10 +193,12 @@ impl World<'_> {
             (Asked::Join { link, .. }, Ok(Reply::Server { .. })) => {
                 self.story.people[node].by = Some(link);
             }
-            (Asked::Join { step, .. }, Err(_)) if code == Some("join.member") => {
+            (Asked::Join { step, link }, Err(_)) if code == Some("join.member") => {
                 // It may not have heard that it is out.
                 if self.story.people[node].out {
                     self.again(step);
+                } else {
+                    self.story.people[node].by.get_or_insert(link);
                 }
             }
             (Asked::Say { .. } | Asked::Invite { .. }, Err(_)) if !sure => {}

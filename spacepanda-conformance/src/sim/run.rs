@@ -30,11 +30,19 @@ pub fn jobs() -> usize {
 /// # Errors
 /// What does not hold.
 pub fn run_caught(plan: &Plan) -> Result<Outcome, Violation> {
-    panic::catch_unwind(AssertUnwindSafe(|| World::run(plan))).unwrap_or_else(|why| {
+    caught(plan.seed, || World::run(plan))
+}
+
+/// Makes a panic of `run` a violation.
+pub(super) fn caught(
+    seed: u64,
+    run: impl FnOnce() -> Result<Outcome, Violation>,
+) -> Result<Outcome, Violation> {
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|why| {
         let text = why.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| why.downcast_ref::<&str>().copied()).unwrap_or("of no words");
         let what = format!("a panic: {text}");
-        Err(Violation { seed: plan.seed, at: Duration::ZERO, what })
+        Err(Violation { seed, at: Duration::ZERO, what })
     })
 }
 
@@ -43,17 +51,31 @@ pub fn run_caught(plan: &Plan) -> Result<Outcome, Violation> {
 pub fn run_all(
     plans: impl Iterator<Item = Plan> + Send,
     jobs: usize,
-    mut each: impl FnMut(Ran) -> bool,
+    each: impl FnMut(Ran) -> bool,
 ) {
-    let plans = Mutex::new(plans);
+    let run = |plan| {
+        let outcome = run_caught(&plan);
+        Ran { plan, outcome }
+    };
+    spread(plans, jobs, run, each);
+}
+
+/// Does `work` for every item on `jobs` threads, and shows `each` what came of it, in no particular
+/// order. It stops when `each` says `false`.
+pub fn spread<T: Send, R: Send>(
+    items: impl Iterator<Item = T> + Send,
+    jobs: usize,
+    work: impl Fn(T) -> R + Sync,
+    mut each: impl FnMut(R) -> bool,
+) {
+    let items = Mutex::new(items);
     let stop = AtomicBool::new(false);
     let (results, ran) = mpsc::channel();
-    let work = |results: mpsc::Sender<Ran>| {
+    let work = |results: mpsc::Sender<R>| {
         while !stop.load(Ordering::Relaxed) {
-            let next = plans.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(plan) = next else { return };
-            let outcome = run_caught(&plan);
-            if results.send(Ran { plan, outcome }).is_err() {
+            let next = items.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(item) = next else { return };
+            if results.send(work(item)).is_err() {
                 return;
             }
         }

@@ -9,6 +9,8 @@ use super::{chance::Chance, plan::Step};
 #[derive(Debug)]
 pub(super) enum Asked {
     Server,
+    /// Which servers there are at a node that has started again.
+    Where,
     /// An invite; whether whoever comes by it must get in.
     Invite {
         step: Option<Step>,

@@ -17,6 +17,7 @@ use super::{
     node::Node,
     outcome::{Outcome, Totals, Violation},
     plan::{Deed, Fault, Plan, Step, What},
+    points::Point,
     story::{Asked, Story},
     trace::{Kind, Trace},
 };
@@ -82,7 +83,7 @@ impl<'a> WorldBuilder<'a> {
     /// # Errors
     /// What does not hold.
     pub fn run(self) -> Result<Outcome, Violation> {
-        World::new(self).finish()
+        World::new(self).finish(World::live)
     }
 }
 
@@ -106,6 +107,8 @@ pub struct World<'a> {
     pub(super) asked: BTreeMap<(usize, Call), Asked>,
     pub(super) trace: Trace<'a>,
     pub(super) outcome: Totals,
+    /// The save that is yet to go wrong.
+    pub(super) point: Option<Point>,
     /// When anything was appended or told last.
     pub(super) changed: Timestamp,
     pub(super) entropy: Chance,
@@ -155,7 +158,7 @@ impl<'a> World<'a> {
         World::builder(plan).run()
     }
 
-    fn new(of: WorldBuilder<'a>) -> Self {
+    pub(super) fn new(of: WorldBuilder<'a>) -> Self {
         let seed = of.plan.seed;
         let mut chance = Chance::new(seed, "world");
         let ours = of.plan.nodes + NEWCOMERS;
@@ -182,15 +185,20 @@ impl<'a> World<'a> {
             asked: BTreeMap::new(),
             trace: Trace::new(of.watch),
             outcome: Totals { nodes: of.plan.nodes, ..Totals::default() },
+            point: None,
             changed: BEGIN,
             entropy: Chance::new(seed, "entropy"),
             delays: Chance::new(seed, "delays"),
         }
     }
 
-    fn finish(mut self) -> Result<Outcome, Violation> {
+    /// Lives as `live` says, and sums up what came of it.
+    pub(super) fn finish(
+        mut self,
+        live: impl FnOnce(&mut Self) -> Result<(), String>,
+    ) -> Result<Outcome, Violation> {
         let seed = self.plan.seed;
-        match self.live() {
+        match live(&mut self) {
             Ok(()) => {
                 self.known.count(&mut self.outcome);
                 self.outcome.took = self.now.since(BEGIN);
@@ -200,19 +208,12 @@ impl<'a> World<'a> {
         }
     }
 
+    pub(super) fn seed(&self) -> u64 {
+        self.plan.seed
+    }
+
     fn live(&mut self) -> Result<(), String> {
-        for node in 0..self.plan.nodes {
-            self.after(Duration::ZERO, Happening::Start(node));
-        }
-        for node in self.plan.nodes + NEWCOMERS..self.nodes.len() {
-            self.push(node, Input::Addresses(vec![Network::address(node)]));
-        }
-        while !self.story.over {
-            self.happen(None)?;
-        }
-        self.end_faults();
-        self.until_quiet()?;
-        self.check()?;
+        self.live_the_plan()?;
         self.last_words();
         self.newcomer(self.plan.nodes)?;
         self.until_quiet()?;
@@ -225,6 +226,27 @@ impl<'a> World<'a> {
         self.last_words();
         self.until_quiet()?;
         self.check()
+    }
+
+    /// Everything that the plan says, until all is well and quiet again.
+    pub(super) fn live_the_plan(&mut self) -> Result<(), String> {
+        self.begin();
+        while !self.story.over {
+            self.happen(None)?;
+        }
+        self.end_faults();
+        self.until_quiet()?;
+        self.check()
+    }
+
+    /// Everybody is about to start.
+    pub(super) fn begin(&mut self) {
+        for node in 0..self.plan.nodes {
+            self.after(Duration::ZERO, Happening::Start(node));
+        }
+        for node in self.plan.nodes + NEWCOMERS..self.nodes.len() {
+            self.push(node, Input::Addresses(vec![Network::address(node)]));
+        }
     }
 
     /// There is a first invite: from now on people do what the plan says, and things break.
@@ -291,7 +313,7 @@ impl<'a> World<'a> {
     }
 
     /// Every node stops and starts again from what it keeps.
-    fn restart_all(&mut self) -> Result<(), String> {
+    pub(super) fn restart_all(&mut self) -> Result<(), String> {
         for node in 0..self.nodes.len() {
             if self.nodes[node].is_running() && !self.nodes[node].is_guest() {
                 self.stop(node, true, true)?;
@@ -311,7 +333,7 @@ impl<'a> World<'a> {
     }
 
     /// Runs until nothing but ticks has come of anything for a while.
-    fn until_quiet(&mut self) -> Result<(), String> {
+    pub(super) fn until_quiet(&mut self) -> Result<(), String> {
         let begun = self.now;
         self.changed = self.now;
         while self.now.since(self.changed) < QUIET {

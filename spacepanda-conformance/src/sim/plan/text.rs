@@ -4,6 +4,8 @@ use super::{Deed, Entry, Fault, Plan, Step, What};
 
 /// The first line of a plan: what it is, and the version of what follows.
 const FIRST: &str = "spacepanda-sim plan 1";
+/// What begins a line that is for readers only.
+const COMMENT: char = '#';
 
 /// A text that is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +37,8 @@ impl FromStr for Plan {
     type Err = PlanError;
 
     fn from_str(text: &str) -> Result<Self, PlanError> {
-        let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let is_said = |line: &str| !line.trim().is_empty() && !line.starts_with(COMMENT);
+        let mut lines = text.lines().enumerate().filter(|(_, line)| is_said(line));
         let mut head = |word: &str| {
             let (at, line) = lines.next().unwrap_or((0, ""));
             let value = line.trim().strip_prefix(word).map(str::trim);

@@ -19,8 +19,9 @@ const REDIAL_MS_MIN: u64 = 1_000;
 /// The longest such pause, of whoever has not been away for long.
 const REDIAL_MS_MAX: u64 = 120_000;
 /// Whoever is away for longer is dialled again after this part of the time since they were lost: the
-/// dials of a year are hundreds, not hundreds of thousands. Whoever comes back dials by themselves.
-const REDIAL_PART_OF_ABSENCE: u64 = 32;
+/// dials of a year are some thousands, not hundreds of thousands. Whoever comes back dials by themselves;
+/// but nobody notices that a partition has healed, and one dial across it must come soon.
+const REDIAL_PART_OF_ABSENCE: u64 = 256;
 /// Devices whose addresses are kept.
 const BOOK_LEN_MAX: usize = 8_192;
 /// Devices nobody has vouched for yet, whose addresses are remembered until somebody does.
