@@ -53,6 +53,7 @@ mod carry;
 mod chance;
 mod check;
 mod clock;
+mod devices;
 mod disk;
 mod disks;
 mod faults;
