@@ -40,8 +40,7 @@ fn number(variable: &str) -> Option<u64> {
 
 /// The plan of a seed, its profile by turns.
 fn plan(seed: u64) -> Plan {
-    let profile = Profile::ALL[(seed % 3) as usize];
-    Plan::draw(seed, Setup { profile, ..Setup::default() })
+    Plan::draw(seed, Setup { profile: Profile::of(seed), ..Setup::default() })
 }
 
 fn kept() -> impl Iterator<Item = Plan> + Send {

@@ -82,12 +82,7 @@ impl Devices {
         let (Some(server), Some(person)) = (self.server, self.person(device)) else {
             return false;
         };
-        let signed = [
-            &[0xa2, 0x00][..],
-            &cbor::encode(&server),
-            &[0x01],
-            &cbor::encode(device),
-        ];
+        let signed = [&[0xa2, 0x00][..], &cbor::encode(&server), &[0x01], &cbor::encode(device)];
         self.person(&header.sender) == Some(person)
             && self.is_certified(&header.sender, past)
             && self.is_certified(device, past)

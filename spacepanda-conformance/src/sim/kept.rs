@@ -111,7 +111,11 @@ impl Kept {
         Ok((frontier, wait(all)?))
     }
 
-    pub(super) fn prefix(&self, namespace: &Namespace, prefix: &Bytes) -> Result<Vec<(Bytes, Bytes)>> {
+    pub(super) fn prefix(
+        &self,
+        namespace: &Namespace,
+        prefix: &Bytes,
+    ) -> Result<Vec<(Bytes, Bytes)>> {
         let mut page = Page { prefix: prefix.clone(), after: None, limit: PREFIX_PAGE_LEN };
         let mut rows = Vec::new();
         loop {

@@ -7,8 +7,8 @@ use spacepanda_core::{
 };
 
 use super::{
-    chance::Chance, clock::Clock, gate::Fate, guest::Guest, hostile::Puppet, kept::Kept, network::Network,
-    plan::CrashAt,
+    chance::Chance, clock::Clock, gate::Fate, guest::Guest, hostile::Puppet, kept::Kept,
+    network::Network, plan::CrashAt,
 };
 
 /// Rounds of loading for one step.

@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use spacepanda_core::{
     base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Timestamp},
     state::{
-        authority::{HeardLine, Operation, control_channel},
+        authority::{HeardLine, JoinRequest, Operation, control_channel},
         envelope::{Header, PayloadType},
     },
 };
@@ -219,7 +219,9 @@ impl Rules {
                     && self.is_able(&author, at, counting)
             }
             Some(Operation::Admit(request)) => {
-                self.is_member(&author, &self.counting(&placed.past))
+                let known = self.counting(&placed.past);
+                self.is_member(&author, &known)
+                    && !self.is_spent(request, &known)
                     && self.admits_by(at, &request.invite, counting)
             }
             // Once entitled by its past it counts.
@@ -227,6 +229,16 @@ impl Rules {
             Some(Operation::Kick { .. } | Operation::Heard { .. }) => false,
             _ => true,
         }
+    }
+
+    /// Whether somebody came in by a request and was put out, or went, with that in the past.
+    fn is_spent(&self, request: &JoinRequest, known: &Set) -> bool {
+        let guest = &request.certificate.identity;
+        let grants = |at: usize| {
+            matches!(&self.all[at].operation,
+                Some(Operation::Admit(granted)) if granted.asks_as(request))
+        };
+        known.iter().any(|end| self.takes(end, guest) && self.all[end].past.iter().any(grants))
     }
 
     /// Whether an invite of this key lets somebody in.

@@ -264,7 +264,10 @@ impl<'a> World<'a> {
     fn host(&self) -> Option<usize> {
         (0..self.plan.nodes).find(|node| {
             let joined = *node == 0 || self.story.people[*node].joined;
-            joined && !self.is_hostile(*node) && self.story.is_sure(*node) && self.nodes[*node].is_started()
+            joined
+                && !self.is_hostile(*node)
+                && self.story.is_sure(*node)
+                && self.nodes[*node].is_started()
         })
     }
 

@@ -47,8 +47,7 @@ impl Forge {
         let name = Name::new("guest").expect("a short word is a name");
         let server = self.authority.server();
         let (certificate, device) = (&guest.certificate, &guest.device);
-        let request =
-            JoinRequest::sign(server, name, certificate, package, [4; 16], &key, device);
+        let request = JoinRequest::sign(server, name, certificate, package, [4; 16], &key, device);
         if let Ok(request) = request {
             self.write(&Operation::Admit(Box::new(request)));
         }

@@ -101,7 +101,9 @@ impl Held {
     /// Every operation of the control channel, with its envelope.
     pub(super) fn operations(&self) -> Vec<(EnvelopeId, Operation)> {
         let of_authority = self.payloads(PayloadType::Authority);
-        of_authority.filter_map(|(id, payload)| Some((id, Operation::decode(payload).ok()?))).collect()
+        of_authority
+            .filter_map(|(id, payload)| Some((id, Operation::decode(payload).ok()?)))
+            .collect()
     }
 
     /// What the control channel's envelopes of a type carry.

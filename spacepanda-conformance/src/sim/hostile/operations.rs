@@ -5,7 +5,9 @@ use std::time::Duration;
 use spacepanda_core::{
     base::{DeviceId, EnvelopeId, IdentityId, Name, StateId, Timestamp, Tip, cbor},
     state::{
-        authority::{GENESIS_VERSION, Genesis, HeardLine, IssueInvite, JoinRequest, Operation, Role},
+        authority::{
+            GENESIS_VERSION, Genesis, HeardLine, IssueInvite, JoinRequest, Operation, Role,
+        },
         crdt::StructureOp,
         envelope::{Header, PayloadType, Verified},
         identity::{DeviceCertificate, KeyPair},
@@ -98,10 +100,12 @@ impl Plot {
 
     fn own_admission(&self) -> Option<Verified> {
         let device = self.held.device();
-        let admits = |envelope: &&Verified| matches!(
-            Operation::decode(&envelope.header().payload),
-            Ok(Operation::Admit(request)) if request.certificate.device == device
-        );
+        let admits = |envelope: &&Verified| {
+            matches!(
+                Operation::decode(&envelope.header().payload),
+                Ok(Operation::Admit(request)) if request.certificate.device == device
+            )
+        };
         self.held.log(&self.held.control).iter().find(admits).cloned()
     }
 
@@ -142,7 +146,8 @@ impl Plot {
                 records.push(Record::sign(&other, device, turn, vec![own.clone(); 3]));
             }
             let device = DeviceId::new(*me.public());
-            records[0] = Record::sign(&me, device, u64::MAX - turn, vec![own.clone(), "nowhere".into()]);
+            records[0] =
+                Record::sign(&me, device, u64::MAX - turn, vec![own.clone(), "nowhere".into()]);
             // Of somebody else's device, signed by the wrong key; and one that is too long.
             if let Some(other) = self.one_of(&self.people()) {
                 records[1] = Record::sign(&me, other.device, u64::MAX, vec![own.clone()]);

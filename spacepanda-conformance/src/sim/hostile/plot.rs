@@ -77,8 +77,7 @@ impl Plot {
     ) -> Header {
         let sender = self.held.device();
         let own = self.held.logs.get(&channel).and_then(|log| log.frontier.of(&sender).next());
-        let control = (channel != self.held.control)
-            .then(|| self.tips(self.held.control, None));
+        let control = (channel != self.held.control).then(|| self.tips(self.held.control, None));
         Header {
             version: VERSION,
             channel,
@@ -195,7 +194,9 @@ impl Plot {
 pub(super) fn pushed(envelopes: &[Verified]) -> Vec<Parcel> {
     let mut parcels = Vec::new();
     for (turn, portion) in envelopes.chunks(PER_FRAME).enumerate() {
-        let Some(channel) = portion.first().map(|envelope| envelope.header().channel) else { break };
+        let Some(channel) = portion.first().map(|envelope| envelope.header().channel) else {
+            break;
+        };
         let (those, rest): (Vec<_>, Vec<_>) =
             portion.iter().cloned().partition(|envelope| envelope.header().channel == channel);
         let frame = if turn % 2 == 0 { frames::news } else { frames::page };

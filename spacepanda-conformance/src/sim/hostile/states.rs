@@ -158,7 +158,9 @@ impl Plot {
         let body = merged.body.encode();
         let mut written: Vec<_> = self.signed(header, &merged.payload, body).into_iter().collect();
         written.iter().for_each(|envelope| self.keep(envelope));
-        written.extend(self.chain(self.held.control, vec![super::operations::vote(merged.payload.child)]));
+        written.extend(
+            self.chain(self.held.control, vec![super::operations::vote(merged.payload.child)]),
+        );
         self.tell(&written)
     }
 

@@ -5,7 +5,9 @@ use super::super::{
     chance::Chance,
     profile::{COMING_BACK, LONG_ABSENCES, NEVER_RETURNING, ROLLBACKS},
 };
-use super::{Deed, Entry, Fault, Malice, NODES_MAX, NODES_MIN, Plan, Setup, Step, What, fault::CrashAt};
+use super::{
+    Deed, Entry, Fault, Malice, NODES_MAX, NODES_MIN, Plan, Setup, Step, What, fault::CrashAt,
+};
 
 /// Over how long steps and faults are spread.
 const SPREAD: Duration = Duration::from_secs(240);
