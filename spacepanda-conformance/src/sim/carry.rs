@@ -89,7 +89,7 @@ impl World<'_> {
             self.after(takes, Happening::Saved(node, self.nodes[node].life));
         }
         for Done { appended, acts, tells } in progress.done {
-            self.durable(appended)?;
+            self.durable(node, appended)?;
             for act in acts {
                 self.act(node, act);
             }
@@ -101,8 +101,12 @@ impl World<'_> {
     }
 
     /// Notes what is durable somewhere now.
-    pub(super) fn durable(&mut self, appended: Vec<(ChannelId, LogEntry)>) -> Result<(), String> {
-        appended.iter().try_for_each(|(channel, entry)| self.known.note(channel, entry))
+    pub(super) fn durable(
+        &mut self,
+        node: usize,
+        appended: Vec<(ChannelId, LogEntry)>,
+    ) -> Result<(), String> {
+        appended.iter().try_for_each(|(channel, entry)| self.known.note(node, channel, entry))
     }
 
     pub(super) fn act(&mut self, node: usize, act: Act) {

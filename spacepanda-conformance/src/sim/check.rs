@@ -41,6 +41,7 @@ impl World<'_> {
         let good = self.in_good_standing(server, &members)?;
         self.outcome.members = good.len();
         let stand = self.one_state(server, &good, &members)?;
+        self.is_by_the_rules(&good, stand)?;
         let mut views = Vec::new();
         for node in good {
             self.lists_members(server, node, &members)?;
@@ -157,6 +158,26 @@ impl World<'_> {
         ours.filter(|identity| members.contains(identity)).collect()
     }
 
+    /// All stand where the rules of the commit tree say, and whoever left a branch said that they had
+    /// stood on it. A member who means harm writes what no rule counts.
+    fn is_by_the_rules(&self, good: &[usize], stand: StateId) -> Result<(), String> {
+        if (0..self.nodes.len()).any(|node| self.is_hostile(node)) {
+            return Ok(());
+        }
+        let head = good.first().and_then(|node| self.known.head(*node));
+        if let Some(head) = head.filter(|head| *head != stand) {
+            return Err(format!("all stand on {stand:?}, and ought to on {head:?}"));
+        }
+        // One that was started again may have found both branches in what it keeps.
+        let first_life = |node: usize| self.nodes[node].ids.filter(|_| self.nodes[node].life == 1);
+        match self.known.unsaid(|node| first_life(node).map(|ids| ids.0)) {
+            Some((node, state)) => {
+                Err(format!("node {node} left {state:?} and never said it stood there"))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn lists_members(
         &mut self,
         server: ServerId,
@@ -223,6 +244,10 @@ impl World<'_> {
             }
             if !self.known.counts(&name(message)) {
                 return Err(format!("node {node} lists what does not count: {message:?}"));
+            }
+            let readable = matches!(message.text, Text::Known(_));
+            if readable && self.known.is_before(&name(message), &view.device) {
+                return Err(format!("node {node} reads what is from before its time: {message:?}"));
             }
         }
         Ok(())

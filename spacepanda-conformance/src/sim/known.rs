@@ -5,11 +5,12 @@ use spacepanda_core::{
     state::{
         crdt::StructureOp,
         envelope::{Envelope, Header, PayloadType},
-        mls::{CommitPayload, MessagePayload, RootPayload},
+        mls::{CommitPayload, KeyPackagePayload, MessagePayload, RootPayload, VotePayload},
     },
 };
 
 use super::{
+    branches::Branches,
     outcome::Totals,
     rules::{Rules, Said},
     set::Set,
@@ -25,6 +26,11 @@ pub(super) struct Known {
     ids: BTreeSet<EnvelopeId>,
     places: BTreeMap<(ChannelId, DeviceId, u64), EnvelopeId>,
     pub(super) rules: Rules,
+    branches: Branches,
+    /// Which nodes keep each envelope of the control channel.
+    keepers: BTreeMap<EnvelopeId, Set>,
+    /// Nodes that left a branch on which they must have said that they stood, and where on it.
+    owed: Vec<(usize, StateId)>,
     founder: Option<DeviceId>,
     /// The members who mean harm.
     pub(super) hostile: BTreeSet<IdentityId>,
@@ -60,7 +66,13 @@ struct Written {
 
 impl Known {
     /// Notes an entry that is durable at some node.
-    pub(super) fn note(&mut self, channel: &ChannelId, entry: &LogEntry) -> Result<(), String> {
+    pub(super) fn note(
+        &mut self,
+        node: usize,
+        channel: &ChannelId,
+        entry: &LogEntry,
+    ) -> Result<(), String> {
+        self.keepers.entry(entry.id).or_default().insert(node);
         if !self.ids.insert(entry.id) {
             return Ok(());
         }
@@ -88,6 +100,7 @@ impl Known {
             PayloadType::Root => {
                 let root = RootPayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.founder = self.founder.or(Some(header.sender));
+                self.branches.add_root(header.sender, root.state);
                 if !self.is_hostile(&header.sender) {
                     self.roots += 1;
                     self.states.insert(root.state, None);
@@ -96,6 +109,7 @@ impl Known {
             PayloadType::Commit => {
                 let commit = CommitPayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.commits += 1;
+                self.branches.add_commit(id, header.sender, commit.clone());
                 // What a hostile member says of a state that somebody else made is not so.
                 if self.is_hostile(&header.sender) {
                     self.states.entry(commit.child).or_insert(Some(commit));
@@ -103,8 +117,16 @@ impl Known {
                     self.states.insert(commit.child, Some(commit));
                 }
             }
-            PayloadType::Vote => self.votes += 1,
-            PayloadType::KeyPackage => self.pleas += 1,
+            PayloadType::Vote => {
+                let vote = VotePayload::decode(&header.payload).map_err(|e| e.to_string())?;
+                self.votes += 1;
+                self.branches.add_vote(id, header.sender, vote.state);
+            }
+            PayloadType::KeyPackage => {
+                let payload =
+                    KeyPackagePayload::decode(&header.payload).map_err(|e| e.to_string())?;
+                self.pleas += usize::from(payload.lost.is_some());
+            }
             PayloadType::Structure if self.founder == Some(header.sender) => {
                 if let Ok(StructureOp::CreateChannel { .. }) = StructureOp::decode(&header.payload)
                 {
@@ -201,6 +223,46 @@ impl Known {
         let ours = self.messages.iter().filter(|(name, _)| !self.is_hostile(&name.0));
         let mut messages = ours.flat_map(|(name, all)| all.iter().map(move |one| (name, one)));
         messages.find(|(_, written)| for_removed(written)).map(|(name, _)| *name)
+    }
+
+    /// Notes that a node went from a state, on which it stood as on its head, to another.
+    pub(super) fn note_move(
+        &mut self,
+        node: usize,
+        ids: (IdentityId, DeviceId),
+        left: &StateId,
+        to: &StateId,
+    ) {
+        let wrote = self.places.keys().any(|(_, device, _)| *device == ids.1);
+        if let Some(child) = self.branches.owed(&self.rules, &ids.0, left, to).filter(|_| wrote) {
+            self.owed.push((node, child));
+        }
+    }
+
+    /// The nodes that left a branch on which they must have said that they stood, and where on it they
+    /// never did.
+    pub(super) fn unsaid(
+        &self,
+        who: impl Fn(usize) -> Option<IdentityId>,
+    ) -> Option<(usize, StateId)> {
+        let mut owed = self.owed.iter().copied();
+        owed.find(|(node, child)| {
+            who(*node).is_some_and(|who| !self.branches.stood(&self.rules, &who, child))
+        })
+    }
+
+    /// The head that a node has to choose by what it keeps, if the rules alone say that.
+    pub(super) fn head(&self, node: usize) -> Option<StateId> {
+        let keeps = |id: &EnvelopeId| self.keepers.get(id).is_some_and(|keepers| keepers.has(node));
+        self.branches.head(&self.rules, keeps)
+    }
+
+    /// Whether a message was written before the time of a device: it is not for it.
+    pub(super) fn is_before(&self, message: &Name, device: &DeviceId) -> bool {
+        let admissions = self.rules.admissions(device);
+        let after = |written: &Written| admissions.iter().any(|at| written.above.has(*at));
+        let known = self.is_written(message) && !admissions.is_empty();
+        known && message.0 != *device && !self.all_named(message).any(after)
     }
 
     /// Adds what is known to what a run counts.

@@ -49,6 +49,7 @@
 //! ```
 
 mod ask;
+mod branches;
 mod carry;
 mod chance;
 mod check;

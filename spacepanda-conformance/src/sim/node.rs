@@ -2,7 +2,7 @@ use std::{mem::take, sync::Arc};
 
 use spacepanda_core::{
     app::engine::{Act, Call, Effects, Input, Loaded, Machine, Sizes, Step, Tell},
-    base::{ChannelId, DeviceId, IdentityId, LogEntry, ServerId, StateId, Timestamp},
+    base::{Bug, ChannelId, DeviceId, IdentityId, LogEntry, ServerId, StateId, Timestamp},
     store::ProviderStorageBackend,
 };
 
@@ -255,6 +255,7 @@ impl Node {
         let mut progress = Progress::default();
         let Some(running) = &mut self.running else { return Ok(Some(progress)) };
         match (running.kept.end_save(fate), fate) {
+            (Err(_), Fate::Failed) if Bug::IgnoresFailedSaves.is_planted() => {}
             (Err(_), Fate::Failed) => return Ok(None),
             (Err(error), Fate::Made) => return Err(format!("save: {error}")),
             (Ok(()), _) => {}
@@ -271,6 +272,10 @@ impl Node {
 
     pub(super) fn stand(&self, server: &ServerId) -> Option<StateId> {
         self.running.as_ref()?.machine.stand(server)
+    }
+
+    pub(super) fn head(&self, server: &ServerId) -> Option<StateId> {
+        self.running.as_ref()?.machine.head(server)
     }
 }
 
@@ -295,7 +300,11 @@ impl Running {
             self.saves = true;
         }
         progress.appended.extend(effects.log.iter().cloned());
-        let Effects { log, acts, tells, .. } = effects;
+        let Effects { log, mut acts, mut tells, .. } = effects;
+        if Bug::SendsBeforeSaving.is_planted() {
+            let (acts, tells) = (take(&mut acts), take(&mut tells));
+            progress.done.push(Done { acts, tells, ..Done::default() });
+        }
         self.gathered.push(Done { appended: log, acts, tells });
         self.save(progress)
     }

@@ -11,11 +11,13 @@ use super::{
     profile::COMING_BACK,
     story::{Asked, Invite, Said},
     trace::Kind,
-    world::{Happening, World},
+    world::{BEGIN, Happening, World},
 };
 
 /// How long somebody waits before they try again.
 pub(super) const AGAIN: Duration = Duration::from_secs(4);
+/// Later it is this part of the time that has passed.
+const AGAIN_PART_OF_ALL: u32 = 256;
 /// How long an invite is valid: longer than any run.
 const VALID: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
 /// Messages of a page that somebody looks at.
@@ -125,7 +127,9 @@ impl World<'_> {
 
     fn again(&mut self, step: Step) {
         if step.matters() && !self.story.over {
-            self.after(AGAIN, Happening::Do(step));
+            // Somebody may sleep for months: who waits for them looks less and less often.
+            let pause = AGAIN.max(self.now.since(BEGIN) / AGAIN_PART_OF_ALL);
+            self.after(pause, Happening::Do(step));
         }
     }
 

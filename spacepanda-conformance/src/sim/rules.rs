@@ -1,7 +1,8 @@
 //! Who may do what, once more: the rules of authority for the operations that there are, straight from
 //! their definition, slow, and sharing nothing with the resolver but the operations' types.
 //!
-//! Which devices are whose is written down in `devices`. It knows one owner, the founder, whom nobody removes; everybody else has the standing of everyone.
+//! Which devices are whose is written down in `devices`. It knows one owner, the founder, whom nobody
+//! removes; everybody else has the standing of everyone.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -133,6 +134,43 @@ impl Rules {
         all.dedup();
         all.retain(|who| self.is_member(who, &counting));
         all
+    }
+
+    /// How senior a device's person is, least first: the founder, then by the first admission that counts.
+    pub(super) fn seniority(&self, device: &DeviceId) -> impl Ord + use<> {
+        let Some(who) = self.person(device) else { return (3, 0, None, None) };
+        if self.is_founder(&who) {
+            return (0, 0, None, None);
+        }
+        let counting = self.counting(&self.everything());
+        let first =
+            counting.iter().filter(|at| self.admits(*at, &who)).map(|at| self.rank(at)).min();
+        match first {
+            Some((order, id)) => (1, order, Some(id), Some(who)),
+            None => (2, 0, None, Some(who)),
+        }
+    }
+
+    /// Whether what an envelope says of where its author stands counts: each removal of them knew it, or
+    /// it knew that they had been let in again.
+    pub(super) fn weighs(&self, id: &EnvelopeId) -> bool {
+        let Some(at) = self.places.get(id).copied() else { return false };
+        let Some(who) = self.all[at].author else { return false };
+        let counting = self.counting(&self.everything());
+        let mut kicks = counting.iter().filter(|kick| self.kicks(*kick, &who));
+        kicks.all(|kick| {
+            let again = |other: usize| {
+                self.admits(other, &who)
+                    && self.all[other].past.has(kick)
+                    && self.all[at].past.has(other)
+            };
+            self.all[kick].past.has(at) || counting.iter().any(again)
+        })
+    }
+
+    /// Whether anybody ever put somebody out, or they went.
+    pub(super) fn was_ever_taken(&self, who: &IdentityId) -> bool {
+        (0..self.all.len()).any(|at| self.takes(at, who))
     }
 
     /// Whether something said counts: its author was entitled by what they knew, and no removal cuts it

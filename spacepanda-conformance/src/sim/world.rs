@@ -22,7 +22,7 @@ use super::{
 };
 
 /// When a world begins: the first of January 2026.
-const BEGIN: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
+pub(super) const BEGIN: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 /// How far a node's clock is ahead at most.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
 /// How long people go on once the last of the plan is over.
@@ -101,6 +101,8 @@ pub struct World<'a> {
     pub(super) faults: Faults,
     pub(super) known: Known,
     pub(super) stands: Vec<Option<StateId>>,
+    /// On which state each node stood last, if that was its head.
+    settled: Vec<Option<StateId>>,
     pub(super) asked: BTreeMap<(usize, Call), Asked>,
     pub(super) trace: Trace<'a>,
     pub(super) outcome: Totals,
@@ -170,6 +172,7 @@ impl<'a> World<'a> {
             queue: BTreeMap::new(),
             queued: 0,
             stands: vec![None; nodes.len()],
+            settled: vec![None; nodes.len()],
             story: Story::new(seed, nodes.len()),
             nodes,
             disks: of.disks,
@@ -274,7 +277,12 @@ impl<'a> World<'a> {
     /// Notes where a node encrypts now.
     pub(super) fn watch_stand(&mut self, node: usize) {
         let Some(server) = self.story.server else { return };
-        let stand = self.nodes[node].stand(&server);
+        let (stand, head) = (self.nodes[node].stand(&server), self.nodes[node].head(&server));
+        let settled = std::mem::replace(&mut self.settled[node], stand.filter(|_| stand == head));
+        let moved = settled.zip(stand).filter(|(left, to)| left != to);
+        if let Some(((left, to), ids)) = moved.zip(self.nodes[node].ids) {
+            self.known.note_move(node, ids, &left, &to);
+        }
         if let Some(stand) = stand.filter(|stand| self.stands[node] != Some(*stand))
             && let Some(left) = self.stands[node].replace(stand)
         {

@@ -8,6 +8,7 @@ mod ids;
 pub mod limits;
 mod log;
 mod name;
+pub mod planted;
 mod secret;
 mod time;
 
@@ -17,5 +18,6 @@ pub use ids::{
 };
 pub use log::{Floors, Frontier, LogEntry, Tip};
 pub use name::{Name, NameError};
+pub use planted::Bug;
 pub use secret::Secret;
 pub use time::Timestamp;

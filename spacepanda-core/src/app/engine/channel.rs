@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::{
-        ChannelId, DeviceId, EnvelopeId, Floors, Frontier, MessageId, Timestamp, Tip, cbor,
+        Bug, ChannelId, DeviceId, EnvelopeId, Floors, Frontier, MessageId, Timestamp, Tip, cbor,
         limits::PARENTS_MAX,
     },
     state::envelope::{Dag, Header, Verified, order_after, stamp},
@@ -189,7 +189,7 @@ impl Channel {
             .iter()
             .filter_map(|(device, log)| {
                 let first = log.iter().find(|(_, control)| begins(control))?;
-                Some((*device, *first.0))
+                Some((*device, *first.0 + u64::from(Bug::SharesTooLittle.is_planted())))
             })
             .collect()
     }

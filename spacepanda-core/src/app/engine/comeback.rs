@@ -11,7 +11,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{StateId, Timestamp, cbor},
+    base::{Bug, StateId, Timestamp, cbor},
     state::{
         envelope::PayloadType,
         mls::{Change, Group, PackageUse, VotePayload},
@@ -55,6 +55,7 @@ impl Server {
     pub(super) fn come_back(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         self.comeback.at = None;
         let lost = self.head.filter(|head| self.is_lost(node, head));
+        let lost = lost.filter(|_| !Bug::NeverPleads.is_planted());
         let waiting = lost.and_then(|head| self.waits_for(node, &head));
         self.tell_healing(waiting, cx);
         let Some(head) = lost else { return self.forget_lost(cx) };

@@ -9,7 +9,7 @@ use super::{
     server::{CommitAt, Server},
 };
 use crate::{
-    base::{DeviceId, EnvelopeId, PeerId, StateId, Timestamp, Tip, cbor},
+    base::{Bug, DeviceId, EnvelopeId, PeerId, StateId, Timestamp, Tip, cbor},
     state::{
         link::Kind,
         mls::{self, CommitBody, Group, group_id},
@@ -181,6 +181,9 @@ impl Server {
             self.keep_state(node, state, group, cx);
             let used = entry.package;
             self.retire_before(used, cx);
+            if Bug::BurnsThePackage.is_planted() {
+                self.forget_package(used, cx);
+            }
             node.settle(self.id);
         }
     }

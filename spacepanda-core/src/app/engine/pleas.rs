@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{published::Plea, server::Server};
-use crate::base::{DeviceId, EnvelopeId, StateId};
+use crate::base::{Bug, DeviceId, EnvelopeId, StateId};
 
 /// Of the pleas of one device at most one in this time counts.
 pub(super) const PLEA_PAUSE: Duration = Duration::from_secs(60 * 60);
@@ -61,7 +61,8 @@ impl Server {
         let path = self.tree.path_to(&self.view(), head).unwrap_or_default();
         path.iter().any(|commit| {
             let mut adds = commit.adds.iter().filter(|added| added.device == *device);
-            adds.any(|added| added.package == plea.package || knows(&commit.envelope))
+            !Bug::AnswersPleasAgain.is_planted()
+                && adds.any(|added| added.package == plea.package || knows(&commit.envelope))
         })
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::{
-        DeviceId, IdentityId, StateId, Timestamp,
+        Bug, DeviceId, IdentityId, StateId, Timestamp,
         limits::{ADDITIONS_PER_COMMIT_MAX, LEAVES_MAX},
     },
     state::{
@@ -103,6 +103,7 @@ impl Server {
         let roster = self.roster(head).into_iter();
         roster
             .filter(|(device, identity)| self.matrix.device(device) != Some(*identity))
+            .filter(|_| !Bug::RemovesNoLeaf.is_planted())
             .map(|(device, _)| device)
             .take(REMOVALS_PER_COMMIT_MAX)
             .collect()
@@ -148,7 +149,9 @@ impl Server {
     fn plea_to_answer(&self, node: &Node, head: &StateId) -> Option<(DeviceId, Vec<u8>)> {
         let mut open = self.pleas().open(head);
         open.retain(|(device, plea)| {
-            *device != node.device() && !self.useless.contains(&plea.package)
+            !Bug::AnswersNoPlea.is_planted()
+                && *device != node.device()
+                && !self.useless.contains(&plea.package)
         });
         open.sort_by_key(|(device, plea)| (plea.at, *device));
         let roster = self.roster(head);
@@ -218,6 +221,9 @@ impl Server {
     /// stand is free of them.
     pub(super) fn clear_stand(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> bool {
         let Some(stand) = self.stand else { return false };
+        if Bug::SendsToTheRemoved.is_planted() {
+            return true;
+        }
         if !self.stand_clear && self.head == Some(stand) {
             let removes = self.removals(&stand);
             self.commit(node, &Change { removes, ..Change::default() }, cx);

@@ -9,14 +9,14 @@ use super::{
     server::{CommitAt, ForkMoved, Server},
 };
 use crate::{
-    base::{DeviceId, EnvelopeId, IdentityId, StateId},
+    base::{Bug, DeviceId, EnvelopeId, IdentityId, StateId},
     state::{
         authority::{InsertError, Inserted, authorize},
         crdt::{Structure, StructureOp},
         envelope::{PayloadType, Verified, plain},
         mls::{
             CommitPayload, VotePayload,
-            tree::{Addition, Commit, Root, View, Vote},
+            tree::{Addition, Choice, Commit, Root, View, Vote},
         },
     },
 };
@@ -162,6 +162,7 @@ impl Server {
             return;
         }
         self.recount(node, cx);
+        self.look_at_revocation(node, cx);
         self.share(node, cx);
         self.compare(node, cx);
         self.lapse_trees(cx.now);
@@ -232,8 +233,14 @@ impl Server {
         if self.fork_moved == ForkMoved::Now {
             self.fork_moved = ForkMoved::At(cx.now);
         }
+        if Bug::VotesAfterJudging.is_planted() {
+            self.choice = self.tree.choose(&self.view());
+        }
         self.vote(node, cx);
-        self.choice = self.tree.choose(&self.view());
+        let choice = self.tree.choose(&self.view());
+        if choice.as_ref().is_none_or(|choice| self.may_choose(choice)) {
+            self.choice = choice;
+        }
         let head = self.choice.as_ref().map(|choice| choice.head);
         if head != self.head {
             self.head = head;
@@ -248,6 +255,13 @@ impl Server {
         if !self.kept.contains_key(&head) {
             self.go_after(node, head);
         }
+    }
+
+    /// Any choice: how far back this device can go decides nothing.
+    fn may_choose(&self, choice: &Choice) -> bool {
+        let oldest = self.kept.values().min_by_key(|kept| kept.number);
+        !Bug::WalksFromTheOldestKept.is_planted()
+            || oldest.is_none_or(|oldest| choice.path.contains(&oldest.row.state))
     }
 
     /// Goes after the states that messages wait for.
@@ -268,6 +282,7 @@ impl Server {
         let me = node.me().identity();
         let Some((stand, chosen)) = self.stand.zip(self.choice.as_ref()) else { return };
         let due = self.tree.vote_due(&self.view(), &me, &stand, chosen);
+        let due = due.filter(|_| !Bug::NeverVotes.is_planted());
         if let Some(state) = due.filter(|_| self.is_member(&me)) {
             let payload = VotePayload { state }.encode();
             self.write_control(node, PayloadType::Vote, payload, cx);
@@ -294,7 +309,7 @@ pub(super) struct TreeView<'a> {
 
 impl View for TreeView<'_> {
     fn counts(&self, envelope: &EnvelopeId) -> bool {
-        self.server.authority.supports(envelope)
+        self.server.authority.supports(envelope) || Bug::CountsTheRemoved.is_planted()
     }
 
     fn seniority(&self, identity: &IdentityId) -> u64 {

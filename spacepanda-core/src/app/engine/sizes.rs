@@ -39,4 +39,9 @@ impl Machine {
     pub fn stand(&self, server: &ServerId) -> Option<StateId> {
         self.servers.get(server)?.stand
     }
+
+    /// The state of a server's group that this device chooses, whether it can be reached or not.
+    pub fn head(&self, server: &ServerId) -> Option<StateId> {
+        self.servers.get(server)?.head
+    }
 }

@@ -8,7 +8,7 @@ use super::{
     server::{Kept, Server},
 };
 use crate::{
-    base::{PeerId, StateId},
+    base::{Bug, PeerId, StateId},
     state::{
         authority::authorize,
         crdt::Reason,
@@ -144,7 +144,7 @@ impl Server {
         let Ok(wrapped) = wrap(&key, changes, cx) else { return };
         cx.fx.batch.put(MLS, rows::state_key(number), key.expose().to_vec());
         for RowChange { key: place, value } in wrapped {
-            if let Some(value) = value {
+            if let Some(value) = value.filter(|_| !Bug::ForgetsNewStates.is_planted()) {
                 bytes += value.len() as u64;
                 cx.fx.batch.put(MLS, rows::mls_key(number, &place), value);
             }
@@ -203,7 +203,9 @@ impl Server {
         {
             if let Some(kept) = self.kept.get_mut(&id) {
                 (kept.row.stand, kept.row.left) = (stands, left);
-                rows::put_state(&mut cx.fx.batch, kept.number, &kept.row);
+                if !Bug::ForgetsTheStand.is_planted() {
+                    rows::put_state(&mut cx.fx.batch, kept.number, &kept.row);
+                }
             }
         }
         self.stand = Some(state);
@@ -225,7 +227,7 @@ impl Server {
                 bytes: kept.row.bytes,
             })
             .collect();
-        let ended = window.ends(&kept, &stand, self.caught_up_at, cx.now);
+        let ended = window.ends(&kept, &stand, self.heard_until(cx.now), cx.now);
         // The head is about to be stood on.
         for state in ended.into_iter().filter(|state| Some(*state) != self.head) {
             node.queue(Work::EndState(self.id, state));

@@ -7,7 +7,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{ChannelId, MessageId, StateId, Tip, cbor},
+    base::{Bug, ChannelId, MessageId, StateId, Tip, cbor},
     state::{
         authority::authorize,
         crdt::{
@@ -28,7 +28,8 @@ impl Server {
             return;
         }
         // What arrived may have put somebody out: that is looked at first.
-        if node.is_settling(&self.id) || self.holds_messages(node) {
+        let settling = node.is_settling(&self.id) && !Bug::SendsBeforeSettling.is_planted();
+        if settling || self.holds_messages(node) {
             return;
         }
         if !self.clear_stand(node, cx) {
@@ -39,7 +40,9 @@ impl Server {
                 self.drafts.push_front((number, draft));
                 return;
             }
-            timeline::remove_draft(&mut cx.fx.batch, number);
+            if !Bug::KeepsDrafts.is_planted() {
+                timeline::remove_draft(&mut cx.fx.batch, number);
+            }
         }
     }
 
@@ -53,7 +56,7 @@ impl Server {
         let group = self.groups.get_mut(&stand)?;
         let sealed = group.encrypt(&signer, &draft.channel, &content, draft.message, &seed).ok()?;
         header.payload = sealed.payload.encode();
-        if !self.save_group(&stand, cx) {
+        if !Bug::ForgetsTheRatchet.is_planted() && !self.save_group(&stand, cx) {
             return None;
         }
         let envelope = self.write(node, header, Some(sealed.body), cx).ok()?;
@@ -75,7 +78,9 @@ impl Server {
         let Ok(payload) = MessagePayload::decode(&header.payload) else { return };
         let (channel, tip, state) = (header.channel, envelope.tip(), payload.state);
         self.unopened.entry(state).or_default().insert((channel, tip));
-        self.put_unopened(node, &UnopenedRow { channel, tip, state, lost: None }, cx);
+        if !Bug::ForgetsTheUnopened.is_planted() {
+            self.put_unopened(node, &UnopenedRow { channel, tip, state, lost: None }, cx);
+        }
     }
 
     pub(super) fn put_unopened(&self, node: &mut Node, row: &UnopenedRow, cx: &mut Cx<'_>) {

@@ -5,7 +5,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{ChannelId, limits::PARENTS_MAX},
+    base::{Bug, ChannelId, limits::PARENTS_MAX},
     state::{
         envelope::{EnvelopeError, Header, PayloadType, VERSION, Verified},
         sync::{Event, SyncEngine},
@@ -82,13 +82,18 @@ impl Server {
         let Some(channel) = self.channels.get_mut(&channel_id) else { return };
         let names_news = channel.advance(envelope, device, own, &mut cx.fx.batch);
         let entry = envelope.log_entry();
-        cx.fx.log.push((channel_id, entry.clone()));
+        if !(Bug::KeepsNoOwnEntry.is_planted() && own) {
+            cx.fx.log.push((channel_id, entry.clone()));
+        }
         node.sync.handle(Event::Advanced { channel: channel_id, entry }, cx.now);
         if channel_id == self.control {
             self.take_in_control(envelope);
         }
         if names_news || channel_id == self.control {
             node.settle(self.id);
+        }
+        if Bug::ForgetsWhatWaits.is_planted() {
+            return;
         }
         for waited in self.waiting.release(&envelope.id()) {
             node.queue(Work::Keep { server: self.id, envelope: waited, from: None });

@@ -3,7 +3,7 @@ use super::{
     policy::{self, CommitFault},
 };
 use crate::{
-    base::{ChannelId, EnvelopeId, IdentityId},
+    base::{Bug, ChannelId, EnvelopeId, IdentityId},
     state::envelope::{Opened, Origin},
 };
 
@@ -129,6 +129,8 @@ pub fn authorize<T: Act>(
 
 pub(super) fn judge(authority: &Authority, origin: &Origin, need: &Need) -> Result<(), Denied> {
     let past = authority.resolve(&origin.past).map_err(|missing| Denied::Missing(missing.0))?;
+    let by_now = Bug::JudgesByNow.is_planted() && matches!(need, Need::Commit(_));
+    let past = if by_now { authority.now() } else { past };
     let author = authority.certifies(&origin.past, &origin.device).ok_or(Denied::Stranger)?;
     // Whose author is no member has no device either, and is told that.
     if past.member(&author).is_some() && past.device(&origin.device) != Some(author) {
@@ -146,6 +148,7 @@ pub(super) fn judge(authority: &Authority, origin: &Origin, need: &Need) -> Resu
             may(&past, &author, channel, *capability)?;
             touches.iter().try_for_each(|touch| above(&past, &author, touch))
         }
+        Need::Commit(_) if Bug::MergesAnyCommit.is_planted() => Ok(()),
         Need::Commit(facts) => {
             may(&past, &author, home, Capability::ViewChannel)?;
             Ok(policy::check(&past, home, origin.device, author, facts)?)

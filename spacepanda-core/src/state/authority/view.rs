@@ -6,7 +6,7 @@ use super::{
     log::{Log, Refused, of},
 };
 use crate::{
-    base::IdentityId,
+    base::{Bug, IdentityId},
     state::envelope::{Index, Past},
 };
 
@@ -126,6 +126,9 @@ impl<'a> View<'a> {
         let (Some(invite), Some(Operation::Admit(request))) = (op.invite(), op.operation()) else {
             return false;
         };
+        if Bug::OverusesInvites.is_planted() {
+            return false;
+        }
         let Some(limit) = self.limit(invite) else { return false };
         // With no more admissions than uses there is none too many, whichever count.
         if of(&self.log.guests, &invite).nth(limit).is_none() {
@@ -227,12 +230,14 @@ impl<'a> View<'a> {
 
     /// Whether an operation counts, is concurrent with the one being judged, and stands above it.
     fn is_beside(&self, index: Index) -> bool {
-        self.beside.is_some_and(|Beside { subject, set }| {
-            self.log.dag.holds(set, index)
-                && self.log.op(index).standing.is_some_and(|standing| standing > self.level)
-                && !self.refused.contains(&index)
-                && self.log.dag.are_concurrent(subject, index)
-        })
+        self.beside.filter(|_| !Bug::RemovalsTakeNothing.is_planted()).is_some_and(
+            |Beside { subject, set }| {
+                self.log.dag.holds(set, index)
+                    && self.log.op(index).standing.is_some_and(|standing| standing > self.level)
+                    && !self.refused.contains(&index)
+                    && self.log.dag.are_concurrent(subject, index)
+            },
+        )
     }
 
     fn counts_from(&self, index: Index, level: Standing) -> bool {

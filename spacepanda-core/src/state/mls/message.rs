@@ -20,7 +20,7 @@ use super::{
     payload::{Sealed, message_aad},
 };
 use crate::{
-    base::{ChannelId, MessageId, Secret, cbor},
+    base::{Bug, ChannelId, MessageId, Secret, cbor},
     state::{
         envelope::{Header, Opened, Origin, PayloadType, Verified, hash},
         identity::KeyPair,
@@ -80,7 +80,8 @@ pub fn handed_over(
     content: Vec<u8>,
 ) -> Result<Opened<Plaintext>, MlsError> {
     let payload = message_payload(envelope.header())?;
-    if commitment(&salt, &content) != payload.commitment {
+    let proven = commitment(&salt, &content) == payload.commitment;
+    if !proven && !Bug::TakesAnyHandOver.is_planted() {
         return Err(MlsError::Commitment);
     }
     let plaintext = Plaintext { id: payload.id, content, salt };

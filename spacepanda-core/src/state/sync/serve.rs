@@ -6,7 +6,9 @@ use super::{
     exchange::Serve,
     frame::{Frame, List, TIPS_PER_FRAME, split},
 };
-use crate::base::{ChannelId, Floors, Frontier, LogEntry, PeerId, Tip, limits::ENVELOPE_LEN_MAX};
+use crate::base::{
+    Bug, ChannelId, Floors, Frontier, LogEntry, PeerId, Tip, limits::ENVELOPE_LEN_MAX,
+};
 
 impl FrontierSync {
     /// An entry is saved here: pushed to whom it is for and who is up to date, noted for the others.
@@ -36,7 +38,7 @@ impl FrontierSync {
             // All that a limit covers was held before: this is a branch beyond it.
             scope.exclude(tip.id);
         }
-        let admitted = scope.admits(&tip);
+        let admitted = scope.admits(&tip) && !Bug::PushesNothing.is_planted();
         let mut pushed = 0;
         if admitted && round.told {
             round.news.tips.advance(tip, entry.previous.as_ref());
@@ -179,7 +181,7 @@ impl FrontierSync {
         let Some(exchange) = state.shared(&channel) else { return };
         let (Some(scope), round) = (&exchange.scope, &mut exchange.round) else { return };
         let Serve::Paging { have, again } = &mut round.serve else { return };
-        if entries.is_empty() && !*again {
+        if entries.is_empty() && !*again || Bug::ServesNothingOld.is_planted() {
             round.serve = Serve::Live;
             state.paging.remove(&rank);
             return;

@@ -9,7 +9,7 @@ use super::{
     frames::Handed,
 };
 use crate::{
-    base::{ChannelId, IdentityId, PeerId, Tip, limits::BODY_LEN_MAX},
+    base::{Bug, ChannelId, IdentityId, PeerId, Tip, limits::BODY_LEN_MAX},
     state::{
         authority::{Capability, PermissionMatrix},
         crdt::{
@@ -88,7 +88,8 @@ impl Server {
         let reader = self.reader(peer, channel)?;
         let (envelope, _) = message(loaded, channel, tip)?;
         let header = envelope.header();
-        if !self.may_read(peer, &reader, header, tip) {
+        let may = self.may_read(peer, &reader, header, tip);
+        if Bug::HandsOverNothing.is_planted() || !may && !Bug::HandsOverToAnybody.is_planted() {
             return None;
         }
         let place = place_of(node, header)?;
@@ -108,7 +109,8 @@ impl Server {
     fn reader(&self, peer: &PeerId, channel: &ChannelId) -> Option<IdentityId> {
         let known = *channel != self.control && self.knows(channel);
         let identity = self.authority.certified(peer).filter(|_| known)?;
-        views(&self.matrix, &identity, channel).then_some(identity)
+        let anybody = Bug::HandsOverToAnybody.is_planted();
+        (anybody || views(&self.matrix, &identity, channel)).then_some(identity)
     }
 
     /// Whether a message is for a reader: it stands where what is shared with them begins, or later, or

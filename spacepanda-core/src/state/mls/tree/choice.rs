@@ -10,7 +10,7 @@ use super::{
     roster::{Change, Roster},
     support::Support,
 };
-use crate::base::{DeviceId, EnvelopeId, IdentityId, StateId};
+use crate::base::{Bug, DeviceId, EnvelopeId, IdentityId, StateId};
 
 /// A walk from a root down to where it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,10 +152,11 @@ impl<'a> Walk<'a> {
             .filter_map(|place| {
                 let (person, commit) = (tree.nodes[place].person, tree.commit(place));
                 let supporters = support.at(place, &self.on_path, &people);
-                let all = supporters.count_in(&people);
+                let everybody = Bug::CountsNewcomers.is_planted();
+                let all = supporters.count_in(if everybody { &supporters } else { &people });
                 let own = supporters.contains(person) && people.contains(person);
                 let open = held(&place) || all > usize::from(own);
-                open.then(|| (rank(all, commit, roster, view), place))
+                open.then(|| (rank(all, place, commit, roster, view), place))
             })
             .collect();
         ranked.sort_by(|one, other| other.cmp(one));
@@ -182,8 +183,19 @@ impl<'a> Walk<'a> {
 }
 
 /// The least rank is chosen.
-fn rank(support: usize, commit: &Commit, roster: &mut Roster, view: &dyn View) -> impl Ord + use<> {
+fn rank(
+    support: usize,
+    place: usize,
+    commit: &Commit,
+    roster: &mut Roster,
+    view: &dyn View,
+) -> impl Ord + use<> {
+    let support =
+        Reverse((support, Bug::BreaksTiesByArrival.is_planted().then_some(Reverse(place))));
     let class = u8::from(!roster.loses_somebody(commit));
-    let seniority = (view.seniority(&commit.identity), commit.identity);
-    (Reverse(support), class, seniority, commit.child, commit.envelope)
+    let mut seniority = (view.seniority(&commit.identity), commit.identity);
+    if Bug::BreaksTiesById.is_planted() {
+        seniority = (0, IdentityId::new(*commit.child.as_bytes()));
+    }
+    (support, class, seniority, commit.child, commit.envelope)
 }

@@ -1,0 +1,133 @@
+//! Is the simulated world strong? Each bug that can be planted in the core is, and seeds are run until one
+//! finds it by what is checked in every run. The same runs hold with none planted.
+//!
+//! Arguments are the names of bugs to plant, all of them unless said otherwise; `SPACEPANDA_SEEDS` says
+//! how many seeds are tried at most.
+
+use std::{
+    env,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use spacepanda_conformance::sim::{Plan, Profile, STEPS, Setup, jobs, run_caught};
+use spacepanda_core::base::{Bug, planted::plant};
+
+/// Seeds that are tried for one bug at most.
+const SEEDS: u64 = 2_000;
+
+/// What came of a bug.
+struct Found {
+    bug: Bug,
+    setup: Setup,
+    /// The seed that found it and what was violated; none did if `None`.
+    by: Option<(u64, String)>,
+    /// Seeds that found something without the bug as well, which ought to be none.
+    without: Vec<(u64, String)>,
+}
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_wanted = |bug: &Bug| wanted.is_empty() || wanted.iter().any(|name| name == bug.name());
+    let bugs: Vec<Bug> = Bug::ALL.iter().copied().filter(is_wanted).collect();
+    let begun = Instant::now();
+    let (seeds, found) = (seeds(), find_all(&bugs));
+    let missed = found.iter().filter(|found| !found.is_sound()).count();
+    let took = begun.elapsed().as_secs();
+    println!(
+        "{} of {} bugs found within {seeds} seeds, {took} s",
+        found.len() - missed,
+        found.len()
+    );
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn seeds() -> u64 {
+    let text = env::var("SPACEPANDA_SEEDS").ok();
+    text.map_or(SEEDS, |text| text.parse().expect("SPACEPANDA_SEEDS is a number"))
+}
+
+/// Looks for all bugs on all cores, each on one.
+fn find_all(bugs: &[Bug]) -> Vec<Found> {
+    let left = Mutex::new(bugs.iter());
+    let found = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs() {
+            scope.spawn(|| {
+                loop {
+                    let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(bug) = next else { return };
+                    let one = find(*bug);
+                    eprintln!(
+                        "{}: {}",
+                        bug.name(),
+                        if one.by.is_some() { "found" } else { "MISSED" }
+                    );
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs seeds until one finds a bug, and nothing without it.
+fn find(bug: Bug) -> Found {
+    let setup = setup(bug);
+    let run = |seed, bug| {
+        plant(bug);
+        let ran = run_caught(&Plan::draw(seed, setup));
+        plant(None);
+        ran.err().map(|why| why.what)
+    };
+    let mut found = Found { bug, setup, by: None, without: Vec::new() };
+    for seed in 0..seeds() {
+        let Some(what) = run(seed, Some(bug)) else { continue };
+        match run(seed, None) {
+            Some(what) => found.without.push((seed, what)),
+            None => {
+                found.by = Some((seed, what));
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// The world that finds a bug soonest: seldom all that can break has to.
+fn setup(bug: Bug) -> Setup {
+    let profile = match bug {
+        Bug::MergesAnyCommit | Bug::HandsOverToAnybody | Bug::TakesAnyHandOver => Profile::Hostile,
+        Bug::NeverVotes | Bug::VotesAfterJudging | Bug::BreaksTiesById => Profile::Calm,
+        _ => Profile::Faulty,
+    };
+    Setup { profile, nodes: None, steps: STEPS }
+}
+
+impl Found {
+    fn is_sound(&self) -> bool {
+        self.by.is_some() && self.without.is_empty()
+    }
+
+    fn print(&self) {
+        let (name, profile) = (self.bug.name(), self.setup.profile);
+        let (runs, what) = match &self.by {
+            Some((seed, what)) => (seed + 1, what.as_str()),
+            None => (seeds(), "NOT FOUND"),
+        };
+        let seed = self.by.as_ref().map_or("-".to_owned(), |(seed, _)| seed.to_string());
+        println!("{name:<28} {profile:<8} seed {seed:>4} {runs:>4} runs  {}", shortened(what));
+        for (seed, what) in &self.without {
+            println!("{name:<28} {profile:<8} seed {seed:>4} WITHOUT IT: {}", shortened(what));
+        }
+    }
+}
+
+/// The beginning of what was violated.
+fn shortened(what: &str) -> String {
+    const CHARS_MAX: usize = 100;
+    let line = what.replace('\n', " ");
+    line.chars().take(CHARS_MAX).collect()
+}
