@@ -36,9 +36,10 @@ struct Args {
     /// How many steps and faults there are; about three of ten are messages.
     #[arg(long, default_value_t = STEPS)]
     steps: usize,
-    /// How bad it is: calm, faulty or hostile.
-    #[arg(long, default_value_t = Profile::Faulty)]
-    profile: Profile,
+    /// How bad it is: calm, faulty or hostile; as the seed says unless said otherwise, hostile in 30 of
+    /// 100.
+    #[arg(long)]
+    profile: Option<Profile>,
     /// How many runs are made at once; as many as there are cores unless said otherwise.
     #[arg(long)]
     jobs: Option<usize>,
@@ -119,7 +120,8 @@ impl Args {
 
     fn draw(&self, seed: u64) -> Plan {
         let nodes = self.nodes.and_then(|nodes| usize::try_from(nodes).ok());
-        Plan::draw(seed, Setup { profile: self.profile, nodes, steps: self.steps })
+        let profile = self.profile.unwrap_or_else(|| Profile::of(seed));
+        Plan::draw(seed, Setup { profile, nodes, steps: self.steps })
     }
 
     fn bar(&self, runs: u64) -> ProgressBar {

@@ -32,8 +32,8 @@ pub(super) struct Known {
     /// Nodes that left a branch on which they must have said that they stood, and where on it.
     owed: Vec<(usize, StateId)>,
     founder: Option<DeviceId>,
-    /// The devices of members who mean harm.
-    pub(super) hostile: BTreeSet<DeviceId>,
+    /// The members who mean harm.
+    pub(super) hostile: BTreeSet<IdentityId>,
     /// The channels that the founder made.
     pub(super) channels: BTreeSet<ChannelId>,
     /// Each state with the commit's payload that leads to it; none at the root.
@@ -77,7 +77,7 @@ impl Known {
             return Ok(());
         }
         let (device, number) = (entry.device, entry.number);
-        let hostile = self.hostile.contains(&device);
+        let hostile = self.is_hostile(&device);
         if self.places.insert((*channel, device, number), entry.id).is_some() && !hostile {
             return Err(format!("the log of {device:?} in {channel:?} forks at {number}"));
         }
@@ -101,7 +101,7 @@ impl Known {
                 let root = RootPayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.founder = self.founder.or(Some(header.sender));
                 self.branches.add_root(header.sender, root.state);
-                if !self.hostile.contains(&header.sender) {
+                if !self.is_hostile(&header.sender) {
                     self.roots += 1;
                     self.states.insert(root.state, None);
                 }
@@ -111,7 +111,7 @@ impl Known {
                 self.commits += 1;
                 self.branches.add_commit(id, header.sender, commit.clone());
                 // What a hostile member says of a state that somebody else made is not so.
-                if self.hostile.contains(&header.sender) {
+                if self.is_hostile(&header.sender) {
                     self.states.entry(commit.child).or_insert(Some(commit));
                 } else {
                     self.states.insert(commit.child, Some(commit));
@@ -141,7 +141,7 @@ impl Known {
     fn note_message(&mut self, id: EnvelopeId, header: &Header) -> Result<(), String> {
         let payload = MessagePayload::decode(&header.payload).map_err(|e| e.to_string())?;
         let past = self.rules.closure(&header.control_past()).ok_or("a past is missing")?;
-        let hostile = self.hostile.contains(&header.sender);
+        let hostile = self.is_hostile(&header.sender);
         let above = header.previous.and_then(|previous| match hostile {
             true => self.named.get(&previous).cloned(),
             false => self.named.remove(&previous),
@@ -164,6 +164,11 @@ impl Known {
             1 => Ok(()),
             _ => Err(format!("{name:?} names two messages")),
         }
+    }
+
+    /// Whether a device is a hostile member's.
+    pub(super) fn is_hostile(&self, device: &DeviceId) -> bool {
+        self.rules.person(device).is_some_and(|person| self.hostile.contains(&person))
     }
 
     /// Whether a message was written, and kept by anybody.
@@ -201,7 +206,7 @@ impl Known {
 
     /// Whether the author of a message knew that somebody was out.
     pub(super) fn knew_of_removal(&self, message: &Name, identity: &IdentityId) -> bool {
-        !self.hostile.contains(&message.0)
+        !self.is_hostile(&message.0)
             && self
                 .all_named(message)
                 .any(|written| self.rules.was_removed(identity, &written.past))
@@ -215,7 +220,7 @@ impl Known {
                 rosters.entry(written.state).or_insert_with(|| self.roster(&written.state));
             roster.iter().any(|identity| self.rules.was_removed(identity, &written.past))
         };
-        let ours = self.messages.iter().filter(|(name, _)| !self.hostile.contains(&name.0));
+        let ours = self.messages.iter().filter(|(name, _)| !self.is_hostile(&name.0));
         let mut messages = ours.flat_map(|(name, all)| all.iter().map(move |one| (name, one)));
         messages.find(|(_, written)| for_removed(written)).map(|(name, _)| *name)
     }

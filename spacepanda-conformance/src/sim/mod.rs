@@ -54,6 +54,7 @@ mod carry;
 mod chance;
 mod check;
 mod clock;
+mod devices;
 mod disk;
 mod disks;
 mod faults;

@@ -1,26 +1,27 @@
 //! Who may do what, once more: the rules of authority for the operations that there are, straight from
 //! their definition, slow, and sharing nothing with the resolver but the operations' types.
 //!
-//! It knows one owner, the founder, whom nobody removes; everybody else has the standing of everyone.
+//! Which devices are whose is written down in `devices`. It knows one owner, the founder, whom nobody
+//! removes; everybody else has the standing of everyone.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use spacepanda_core::{
     base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Timestamp},
     state::{
-        authority::{HeardLine, Operation, control_channel},
+        authority::{HeardLine, JoinRequest, Operation, control_channel},
         envelope::{Header, PayloadType},
     },
 };
 
-use super::set::Set;
+use super::{devices::Devices, set::Set};
 
 /// The control channel's envelopes, in an order in which each comes after its past.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     places: BTreeMap<EnvelopeId, usize>,
     all: Vec<Placed>,
-    people: BTreeMap<DeviceId, IdentityId>,
+    devices: Devices,
     founder: Option<IdentityId>,
     counting: RefCell<BTreeMap<Set, Rc<Set>>>,
 }
@@ -56,22 +57,20 @@ impl Rules {
             }
             _ => None,
         };
-        match &operation {
-            Some(Operation::Genesis(genesis)) => {
-                let owner = genesis.owners.first()?;
-                self.founder = Some(owner.identity);
-                self.people.insert(owner.device, owner.identity);
-            }
-            Some(Operation::Admit(request)) => {
-                let certificate = &request.certificate;
-                self.people.insert(certificate.device, certificate.identity);
-            }
-            _ => {}
+        if let Some(Operation::Genesis(genesis)) = &operation {
+            self.founder = Some(genesis.owners.first()?.identity);
         }
-        self.places.insert(id, self.all.len());
+        let (at, rank) = (self.all.len(), (header.order, id));
+        if let Some(operation) = &operation {
+            self.devices.note(at, rank, header, &past, operation);
+        }
+        let mut known = past.clone();
+        known.insert(at);
+        let author = self.devices.author(&header.sender, &known);
+        self.places.insert(id, at);
         self.all.push(Placed {
             id,
-            author: self.person(&header.sender),
+            author,
             order: header.order,
             timestamp: header.timestamp,
             operation,
@@ -93,7 +92,7 @@ impl Rules {
 
     /// Whose a device is.
     pub(super) fn person(&self, device: &DeviceId) -> Option<IdentityId> {
-        self.people.get(device).copied()
+        self.devices.person(device)
     }
 
     pub(super) fn is_founder(&self, who: &IdentityId) -> bool {
@@ -130,7 +129,7 @@ impl Rules {
 
     pub(super) fn members(&self) -> Vec<IdentityId> {
         let counting = self.counting(&self.everything());
-        let mut all: Vec<_> = self.people.values().copied().collect();
+        let mut all: Vec<_> = self.devices.people().collect();
         all.sort_unstable();
         all.dedup();
         all.retain(|who| self.is_member(who, &counting));
@@ -177,7 +176,7 @@ impl Rules {
     /// Whether something said counts: its author was entitled by what they knew, and no removal cuts it
     /// off.
     pub(super) fn counts(&self, said: &Said<'_>) -> bool {
-        let Some(who) = self.person(&said.device) else { return false };
+        let Some(who) = self.devices.author(&said.device, said.past) else { return false };
         let entitled = self.is_member(&who, &self.counting(said.past));
         entitled && (self.is_founder(&who) || !self.is_cut(&who, said))
     }
@@ -258,7 +257,9 @@ impl Rules {
                     && self.is_able(&author, at, counting)
             }
             Some(Operation::Admit(request)) => {
-                self.is_member(&author, &self.counting(&placed.past))
+                let known = self.counting(&placed.past);
+                self.is_member(&author, &known)
+                    && !self.is_spent(request, &known)
                     && self.admits_by(at, &request.invite, counting)
             }
             // Once entitled by its past it counts.
@@ -266,6 +267,16 @@ impl Rules {
             Some(Operation::Kick { .. } | Operation::Heard { .. }) => false,
             _ => true,
         }
+    }
+
+    /// Whether somebody came in by a request and was put out, or went, with that in the past.
+    fn is_spent(&self, request: &JoinRequest, known: &Set) -> bool {
+        let guest = &request.certificate.identity;
+        let grants = |at: usize| {
+            matches!(&self.all[at].operation,
+                Some(Operation::Admit(granted)) if granted.asks_as(request))
+        };
+        known.iter().any(|end| self.takes(end, guest) && self.all[end].past.iter().any(grants))
     }
 
     /// Whether an invite of this key lets somebody in.

@@ -41,10 +41,10 @@ impl World<'_> {
         if self.is_hostile(node) { Ok(()) } else { what }
     }
 
-    /// The devices of those who mean harm; all that are not one of ours.
+    /// Notes who means harm.
     pub(super) fn note_hostile(&mut self, node: usize) {
-        if let Some((_, device)) = self.nodes[node].ids.filter(|_| self.is_hostile(node)) {
-            self.known.hostile.insert(device);
+        if let Some((identity, _)) = self.nodes[node].ids.filter(|_| self.is_hostile(node)) {
+            self.known.hostile.insert(identity);
         }
     }
 

@@ -75,6 +75,8 @@ pub(super) struct Facts {
     pub(super) sets: Option<(Field, Name)>,
     /// It counts whenever it was entitled by its past.
     pub(super) is_final: bool,
+    /// Of an admission: those in its past by the very same request, whether they count or not.
+    pub(super) granted: Vec<Index>,
 }
 
 impl Way {
@@ -146,6 +148,7 @@ pub(super) fn facts(
                 request.certificate.identity,
             ),
             gives: vec![Thing::Membership(request.certificate.identity)],
+            granted: log.granted_in(past, request).collect(),
             ..Facts::default()
         },
         Operation::Kick { target, .. } => Facts {

@@ -44,6 +44,9 @@ pub enum Denied {
     /// All uses of the invite are taken.
     #[error("the invite is used up")]
     UsedUp,
+    /// Somebody came in by the same request before, and was put out or went since.
+    #[error("its request let somebody in before, who is out since")]
+    Spent,
     /// The commit holds something that its past does not call for.
     #[error("the commit is refused: {0}")]
     Commit(#[from] CommitFault),
@@ -64,6 +67,7 @@ impl Denied {
             Self::Revoked => "invite.revoked",
             Self::Expired => "invite.expired",
             Self::UsedUp => "invite.used_up",
+            Self::Spent => "request.spent",
             Self::Commit(_) => "commit.policy",
         }
     }

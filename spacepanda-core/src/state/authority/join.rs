@@ -149,6 +149,11 @@ impl JoinRequest {
         Ok(certificate)
     }
 
+    /// Whether the newcomer signed the same: whoever holds the invite can sign its part anew.
+    pub fn asks_as(&self, other: &Self) -> bool {
+        self.signed() == other.signed()
+    }
+
     fn signed(&self) -> Vec<u8> {
         cbor::encode(&Signed {
             server: &self.server,

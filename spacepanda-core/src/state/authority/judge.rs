@@ -10,6 +10,9 @@ use crate::state::envelope::{Index, Past};
 
 /// Judges by its past alone: the best way, and the standing by it.
 pub(super) fn entitled(view: &View<'_>, facts: &Facts) -> Result<(Way, Standing), Denied> {
+    if view.is_spent(facts) {
+        return Err(Denied::Spent);
+    }
     let mut best: Result<(Way, Standing), Denied> = Err(Denied::Unnamed);
     for way in &facts.ways {
         let writer = way.writer.is_none_or(|writer| view.person(&writer).is_some());

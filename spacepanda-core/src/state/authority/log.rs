@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use imbl::OrdSet;
 
 use super::{
-    ControlOp, IssueInvite, Operation,
+    ControlOp, IssueInvite, JoinRequest, Operation,
     facts::{Facts, Field, Thing, Way},
 };
 use crate::{
@@ -167,6 +167,19 @@ impl Log {
             .collect();
         found.sort_by_key(|(_, op, _)| op.rank());
         found.into_iter()
+    }
+
+    /// The admissions by just this request in a past, whether they count or not.
+    pub(super) fn granted_in<'a>(
+        &'a self,
+        past: &'a Past,
+        request: &'a JoinRequest,
+    ) -> impl Iterator<Item = Index> + 'a {
+        let theirs = of(&self.admissions, &request.certificate.identity);
+        theirs.filter(|index| self.dag.holds(past, *index)).filter(|index| {
+            let operation = self.op(*index).operation();
+            matches!(operation, Some(Operation::Admit(granted)) if granted.asks_as(request))
+        })
     }
 
     /// Whether a past holds anything that ever brought this person in.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Capability, Denied, Operation, Standing,
-    facts::{Entitlement, Reach, Thing, Way},
+    facts::{Entitlement, Facts, Reach, Thing, Way},
     log::{Log, Refused, of},
 };
 use crate::{
@@ -135,6 +135,15 @@ impl<'a> View<'a> {
             return false;
         }
         self.guests(invite).iter().skip(limit).any(|guest| *guest == request.certificate.identity)
+    }
+
+    /// Whether an admission is by a request that is over: somebody came in by it, and was put out or
+    /// went with that in the past.
+    pub(super) fn is_spent(&self, facts: &Facts) -> bool {
+        let removals = facts.gives.iter().flat_map(|thing| of(&self.log.takes, thing));
+        removals.filter(|removal| self.sees(*removal)).any(|removal| {
+            facts.granted.iter().any(|granted| self.log.dag.is_before(*granted, removal))
+        })
     }
 
     fn has_use(&self, invite: Index, guest: IdentityId) -> bool {

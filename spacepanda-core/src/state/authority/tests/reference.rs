@@ -274,7 +274,8 @@ impl<'a> Reference<'a> {
             Some(Operation::Admit(_)) => {
                 let known = self.counting(self.past[at]);
                 let writer = self.author(at);
-                self.level(&writer, known, 0).and_then(|_| self.entitled(at, known, 0, None))
+                let writer = self.level(&writer, known, 0).filter(|_| !self.is_spent(at, known));
+                writer.and_then(|_| self.entitled(at, known, 0, None))
             }
             Some(_) => {
                 let known = self.counting(self.past[at]);
@@ -283,6 +284,29 @@ impl<'a> Reference<'a> {
         };
         self.standing.insert(at, found);
         found
+    }
+
+    /// Whether somebody came in by the request of an admission, and something that counts in its past
+    /// ended that, knowing of it.
+    fn is_spent(&self, at: At, known: Set) -> bool {
+        let Some(Operation::Admit(request)) = &self.ops[at] else { return false };
+        let guest = request.certificate.identity;
+        let same = |other: At| {
+            matches!(&self.ops[other], Some(Operation::Admit(before))
+                if before.nonce == request.nonce
+                    && before.certificate == request.certificate
+                    && before.invite == request.invite
+                    && before.name == request.name
+                    && before.key_package == request.key_package)
+        };
+        bits(known).any(|end| {
+            let ends = match &self.ops[end] {
+                Some(Operation::Kick { target, .. }) => *target == guest,
+                Some(Operation::Leave) => self.author(end) == guest,
+                _ => false,
+            };
+            ends && bits(self.past[end]).any(same)
+        })
     }
 
     /// The standing that an operation has where exactly `known` counts, and `beside` takes from whoever

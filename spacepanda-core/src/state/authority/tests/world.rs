@@ -211,18 +211,25 @@ impl World {
 
     /// Admits `guest` by the invite that stands at `by`.
     pub(super) fn admit(&mut self, author: usize, knows: &[At], by: At, guest: usize) -> At {
-        let operation = self.admission(u8::try_from(by).unwrap(), guest);
+        let nonce = u8::try_from(self.envelopes.len()).unwrap();
+        let operation = self.request(u8::try_from(by).unwrap(), guest, nonce);
         self.write(author, knows, operation)
     }
 
+    /// An admission by one of the two requests that a guest has for an invite.
     pub(super) fn admission(&self, invite: u8, guest: usize) -> Operation {
+        self.request(invite, guest, u8::from(self.envelopes.len() % 3 == 0))
+    }
+
+    /// An admission by a request of its own for each nonce.
+    pub(super) fn request(&self, invite: u8, guest: usize, nonce: u8) -> Operation {
         let guest = &self.people[guest];
         let request = JoinRequest::sign(
             self.server,
             Name::new("guest").unwrap(),
             &guest.certificate,
             vec![1],
-            [0; 16],
+            [nonce; 16],
             &key(2, invite),
             &guest.device,
         );
