@@ -1,7 +1,7 @@
 //! Is the simulated world strong? Each bug that can be planted in the core is, and seeds are run until one
 //! finds it by what is checked in every run. The same runs hold with none planted.
 //!
-//! Arguments are the names of bugs to plant, all of them unless said otherwise; `SPACEPANDA_SEEDS` says
+//! Arguments are the names of bugs to plant, all of them unless said otherwise; `SPACEPANDA_PLANTED_SEEDS` says
 //! how many seeds are tried at most.
 
 use std::{
@@ -45,8 +45,8 @@ fn main() -> ExitCode {
 }
 
 fn seeds() -> u64 {
-    let text = env::var("SPACEPANDA_SEEDS").ok();
-    text.map_or(SEEDS, |text| text.parse().expect("SPACEPANDA_SEEDS is a number"))
+    let text = env::var("SPACEPANDA_PLANTED_SEEDS").ok();
+    text.map_or(SEEDS, |text| text.parse().expect("SPACEPANDA_PLANTED_SEEDS is a number"))
 }
 
 /// Looks for all bugs on all cores, each on one.

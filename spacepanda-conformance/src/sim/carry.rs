@@ -155,16 +155,23 @@ impl World<'_> {
         match tell {
             Tell::Started(Ok(ids)) => {
                 self.nodes[node].started(ids);
+                self.note_hostile(node);
                 self.story_begins(node);
                 Ok(())
             }
             Tell::Judged => Ok(()),
             Tell::Started(Err(error)) => Err(format!("node {node} cannot start: {error}")),
             Tell::Reply(call, reply) => match self.asked.remove(&(node, call)) {
-                Some(asked) => self.answered(node, asked, reply),
+                Some(asked) => {
+                    let answered = self.answered(node, asked, reply);
+                    self.unless_hostile(node, answered)
+                }
                 None => Err(format!("node {node} answers {call:?}, which nobody made")),
             },
-            Tell::Event(event) => self.told(node, event),
+            Tell::Event(event) => {
+                let told = self.told(node, event);
+                self.unless_hostile(node, told)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use spacepanda_core::{
     base::{ChannelId, DeviceId, IdentityId, ServerId, StateId, limits::WAITING_PER_SERVER_MAX},
 };
 
-use super::{known::Name, node::Node, trace::Kind, world::World};
+use super::{known::Name, trace::Kind, world::World};
 
 /// Steps that a node has to make at once, at most.
 const WORK_MAX: usize = 20_000;
@@ -29,7 +29,8 @@ struct View {
 impl World<'_> {
     /// Checks what must hold when it is quiet.
     pub(super) fn check(&mut self) -> Result<(), String> {
-        if let Some(((node, call), asked)) = self.asked.first_key_value() {
+        let asked = self.asked.iter().find(|((node, _), _)| !self.is_hostile(*node));
+        if let Some(((node, call), asked)) = asked {
             return Err(format!("node {node} never answers {call:?}, {asked:?}"));
         }
         if let Some(message) = self.known.message_for_removed() {
@@ -78,6 +79,7 @@ impl World<'_> {
             if self.nodes[node].gone
                 || !self.nodes[node].is_running()
                 || self.nodes[node].is_guest()
+                || self.is_hostile(node)
             {
                 continue;
             }
@@ -138,7 +140,7 @@ impl World<'_> {
         }
         let stand = first.and_then(|status| status.stand).ok_or("nobody stands anywhere")?;
         let roster = self.known.roster(&stand);
-        if roster != *members {
+        if !roster.is_subset(members) || !self.ours(members).is_subset(&roster) {
             return Err(format!("the roster differs from the members: {roster:?}, {members:?}"));
         }
         Ok(stand)
@@ -147,7 +149,7 @@ impl World<'_> {
     /// All stand where the rules of the commit tree say, and whoever left a branch said that they had
     /// stood on it. A member who means harm writes what no rule counts.
     fn is_by_the_rules(&self, good: &[usize], stand: StateId) -> Result<(), String> {
-        if self.nodes.iter().any(Node::is_guest) {
+        if (0..self.nodes.len()).any(|node| self.is_hostile(node)) {
             return Ok(());
         }
         let head = good.first().and_then(|node| self.known.head(*node));
@@ -162,6 +164,14 @@ impl World<'_> {
             }
             None => Ok(()),
         }
+    }
+
+    /// Those of the members who are a node's that means no harm. Of somebody else a hostile member may
+    /// say that they come in with keys that are none: they are members and have no leaf.
+    fn ours(&self, members: &BTreeSet<IdentityId>) -> BTreeSet<IdentityId> {
+        let nodes = (0..self.nodes.len()).filter(|node| !self.is_hostile(*node));
+        let ours = nodes.filter_map(|node| Some(self.nodes[node].ids?.0));
+        ours.filter(|identity| members.contains(identity)).collect()
     }
 
     fn lists_members(
@@ -209,7 +219,7 @@ impl World<'_> {
             });
             let author =
                 author.ok_or_else(|| format!("node {node} shows a stranger: {message:?}"))?;
-            let ours = !self.nodes[author].is_guest();
+            let ours = !self.nodes[author].is_guest() && !self.is_hostile(author);
             let said = |text: &String| self.story.is_theirs(author, text);
             if ours && matches!(&message.text, Text::Known(text) if !said(text)) {
                 return Err(format!("node {node} shows what nobody said: {message:?}"));
@@ -300,7 +310,8 @@ impl World<'_> {
 
     fn is_readable(&self, same: &Message, other: &View) -> Result<(), String> {
         let readable = matches!(same.text, Text::Known(_));
-        if readable || !self.known.is_for(&name(same), &other.device) {
+        let hostile = self.known.hostile.contains(&same.device);
+        if readable || hostile || !self.known.is_for(&name(same), &other.device) {
             return Ok(());
         }
         Err(format!("node {} cannot read what it could: {same:?}", other.node))

@@ -3,7 +3,7 @@ use std::{pin::Pin, sync::Arc};
 use bytes::Bytes;
 use spacepanda_core::{
     app::engine::{Effects, Loaded, Reads},
-    base::Result,
+    base::{ChannelId, Floors, Frontier, LogEntry, Result},
     store::{Batch, CrdtStore, LogStore, Namespace, Page, ProviderStorageBackend, Staged},
 };
 
@@ -97,7 +97,25 @@ impl Kept {
         wait(save)
     }
 
-    fn prefix(&self, namespace: &Namespace, prefix: &Bytes) -> Result<Vec<(Bytes, Bytes)>> {
+    /// A row as it is now, saved or about to be.
+    pub(super) fn row(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Bytes>> {
+        wait(self.staged.load(namespace, key))
+    }
+
+    /// Everything of a channel, each entry after its past.
+    pub(super) fn log(&self, channel: &ChannelId) -> Result<(Frontier, Vec<LogEntry>)> {
+        let frontier = wait(self.logs.frontier(channel))?;
+        let floors: Floors = frontier.tips().map(|tip| (tip.device, 1)).collect();
+        let none = Frontier::new();
+        let all = self.logs.missing(channel, &floors, &none, usize::MAX, usize::MAX);
+        Ok((frontier, wait(all)?))
+    }
+
+    pub(super) fn prefix(
+        &self,
+        namespace: &Namespace,
+        prefix: &Bytes,
+    ) -> Result<Vec<(Bytes, Bytes)>> {
         let mut page = Page { prefix: prefix.clone(), after: None, limit: PREFIX_PAGE_LEN };
         let mut rows = Vec::new();
         loop {

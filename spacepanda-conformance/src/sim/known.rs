@@ -32,13 +32,17 @@ pub(super) struct Known {
     /// Nodes that left a branch on which they must have said that they stood, and where on it.
     owed: Vec<(usize, StateId)>,
     founder: Option<DeviceId>,
+    /// The devices of members who mean harm.
+    pub(super) hostile: BTreeSet<DeviceId>,
     /// The channels that the founder made.
     pub(super) channels: BTreeSet<ChannelId>,
     /// Each state with the commit's payload that leads to it; none at the root.
     states: BTreeMap<StateId, Option<CommitPayload>>,
-    messages: BTreeMap<Name, Written>,
-    /// Per log, what the author of its newest message has named so far of the control channel.
-    named: BTreeMap<(ChannelId, DeviceId), Set>,
+    /// A hostile member may use a name more than once.
+    messages: BTreeMap<Name, Vec<Written>>,
+    /// Of each log's last message, of a hostile member's every one, what its author has named up to
+    /// there of the control channel.
+    named: BTreeMap<EnvelopeId, Set>,
     /// Each state that somebody left, and where they went.
     pub(super) moves: Vec<(StateId, StateId)>,
     commits: usize,
@@ -73,17 +77,22 @@ impl Known {
             return Ok(());
         }
         let (device, number) = (entry.device, entry.number);
-        if self.places.insert((*channel, device, number), entry.id).is_some() {
+        let hostile = self.hostile.contains(&device);
+        if self.places.insert((*channel, device, number), entry.id).is_some() && !hostile {
             return Err(format!("the log of {device:?} in {channel:?} forks at {number}"));
         }
         let envelope = Envelope::decode(&entry.bytes)
             .map_err(|error| format!("a kept envelope cannot be read: {error}"))?;
         let header = envelope.header();
         if header.payload_type == PayloadType::Message {
-            return self.note_message(header);
+            let noted = self.note_message(entry.id, header);
+            return if hostile { Ok(()) } else { noted };
         }
         self.rules.add(entry.id, header).ok_or("an envelope is kept without its past")?;
-        self.note_control(entry.id, header).map_err(|error| format!("{channel:?}: {error}"))
+        match self.note_control(entry.id, header) {
+            Err(error) if !hostile => Err(format!("{channel:?}: {error}")),
+            _ => Ok(()),
+        }
     }
 
     fn note_control(&mut self, id: EnvelopeId, header: &Header) -> Result<(), String> {
@@ -91,20 +100,28 @@ impl Known {
             PayloadType::Root => {
                 let root = RootPayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.founder = self.founder.or(Some(header.sender));
-                self.roots += 1;
-                self.branches.add_root(header.sender, root.state);
-                self.states.insert(root.state, None);
+                if !self.hostile.contains(&header.sender) {
+                    self.roots += 1;
+                    self.branches.add_root(header.sender, root.state);
+                    self.states.insert(root.state, None);
+                }
             }
             PayloadType::Commit => {
                 let commit = CommitPayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.commits += 1;
                 self.branches.add_commit(id, header.sender, commit.clone());
-                self.states.insert(commit.child, Some(commit));
+                // What a hostile member says of a state that somebody else made is not so.
+                if self.hostile.contains(&header.sender) {
+                    self.states.entry(commit.child).or_insert(Some(commit));
+                } else {
+                    self.states.insert(commit.child, Some(commit));
+                }
             }
             PayloadType::Vote => {
-                let vote = VotePayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.votes += 1;
-                self.branches.add_vote(id, header.sender, vote.state);
+                if let Ok(vote) = VotePayload::decode(&header.payload) {
+                    self.branches.add_vote(id, header.sender, vote.state);
+                }
             }
             PayloadType::KeyPackage => self.pleas += 1,
             PayloadType::Structure if self.founder == Some(header.sender) => {
@@ -118,23 +135,31 @@ impl Known {
         Ok(())
     }
 
-    fn note_message(&mut self, header: &Header) -> Result<(), String> {
+    fn note_message(&mut self, id: EnvelopeId, header: &Header) -> Result<(), String> {
         let payload = MessagePayload::decode(&header.payload).map_err(|e| e.to_string())?;
         let past = self.rules.closure(&header.control_past()).ok_or("a past is missing")?;
-        let above = self.named.entry((header.channel, header.sender)).or_default();
+        let hostile = self.hostile.contains(&header.sender);
+        let above = header.previous.and_then(|previous| match hostile {
+            true => self.named.get(&previous).cloned(),
+            false => self.named.remove(&previous),
+        });
+        let mut above = above.unwrap_or_default();
         above.add(&past);
+        self.named.insert(id, above.clone());
         let written = Written {
             channel: header.channel,
             number: header.sequence,
             timestamp: header.timestamp,
             state: payload.state,
             past,
-            above: above.clone(),
+            above,
         };
         let name = (header.sender, payload.id);
-        match self.messages.insert(name, written) {
-            None => Ok(()),
-            Some(_) => Err(format!("{name:?} names two messages")),
+        let named = self.messages.entry(name).or_default();
+        named.push(written);
+        match named.len() {
+            1 => Ok(()),
+            _ => Err(format!("{name:?} names two messages")),
         }
     }
 
@@ -143,9 +168,13 @@ impl Known {
         self.messages.contains_key(message)
     }
 
+    fn all_named(&self, message: &Name) -> impl Iterator<Item = &Written> {
+        self.messages.get(message).into_iter().flatten()
+    }
+
     /// Whether a message counts, by the rules of authority.
     pub(super) fn counts(&self, message: &Name) -> bool {
-        self.messages.get(message).is_some_and(|written| {
+        self.all_named(message).any(|written| {
             self.rules.counts(&Said {
                 device: message.0,
                 channel: written.channel,
@@ -163,27 +192,29 @@ impl Known {
             return true;
         }
         let admissions = self.rules.admissions(device);
-        let written = self.messages.get(message);
-        !admissions.is_empty()
-            && written.is_some_and(|written| admissions.iter().all(|at| written.above.has(*at)))
+        let is_after = |written: &Written| admissions.iter().all(|at| written.above.has(*at));
+        !admissions.is_empty() && self.all_named(message).any(is_after)
     }
 
     /// Whether the author of a message knew that somebody was out.
     pub(super) fn knew_of_removal(&self, message: &Name, identity: &IdentityId) -> bool {
-        let written = self.messages.get(message);
-        written.is_some_and(|written| self.rules.was_removed(identity, &written.past))
+        !self.hostile.contains(&message.0)
+            && self
+                .all_named(message)
+                .any(|written| self.rules.was_removed(identity, &written.past))
     }
 
     /// A message that its author encrypted for somebody whom they knew to be out, if there is one.
     pub(super) fn message_for_removed(&self) -> Option<Name> {
         let mut rosters: BTreeMap<StateId, BTreeSet<IdentityId>> = BTreeMap::new();
-        let for_removed = |(_, written): &(&Name, &Written)| {
+        let mut for_removed = |written: &Written| {
             let roster =
                 rosters.entry(written.state).or_insert_with(|| self.roster(&written.state));
             roster.iter().any(|identity| self.rules.was_removed(identity, &written.past))
         };
-        let mut messages = self.messages.iter();
-        messages.find(for_removed).map(|(name, _)| *name)
+        let ours = self.messages.iter().filter(|(name, _)| !self.hostile.contains(&name.0));
+        let mut messages = ours.flat_map(|(name, all)| all.iter().map(move |one| (name, one)));
+        messages.find(|(_, written)| for_removed(written)).map(|(name, _)| *name)
     }
 
     /// Notes that a node went from a state, on which it stood as on its head, to another.
@@ -223,7 +254,9 @@ impl Known {
         let admissions = self.rules.admissions(device);
         let written = self.messages.get(message);
         let before = |written: &Written| !admissions.iter().any(|at| written.above.has(*at));
-        !admissions.is_empty() && message.0 != *device && written.is_some_and(before)
+        !admissions.is_empty()
+            && message.0 != *device
+            && written.is_some_and(|written| written.iter().all(before))
     }
 
     /// Adds what is known to what a run counts.

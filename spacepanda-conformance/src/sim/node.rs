@@ -7,8 +7,8 @@ use spacepanda_core::{
 };
 
 use super::{
-    chance::Chance, clock::Clock, gate::Fate, guest::Guest, kept::Kept, network::Network,
-    plan::CrashAt,
+    chance::Chance, clock::Clock, gate::Fate, guest::Guest, hostile::Puppet, kept::Kept,
+    network::Network, plan::CrashAt,
 };
 
 /// Rounds of loading for one step.
@@ -29,6 +29,8 @@ pub(super) struct Node {
     pub(super) ids: Option<(IdentityId, DeviceId)>,
     running: Option<Running>,
     guest: Option<Box<dyn Guest>>,
+    /// Who speaks for a hostile member.
+    puppet: Option<Puppet>,
     /// Until when it stands still.
     pub(super) asleep: Option<Timestamp>,
     /// Whether it never starts again.
@@ -90,6 +92,7 @@ impl Node {
             ids: None,
             running: None,
             guest: None,
+            puppet: None,
             asleep: None,
             gone: false,
             harm: None,
@@ -103,17 +106,31 @@ impl Node {
         Self { guest: Some(guest), ..Self::new(index, Clock::default()) }
     }
 
+    pub(super) fn puppet(index: usize) -> Self {
+        Self { puppet: Some(Puppet::default()), ..Self::new(index, Clock::default()) }
+    }
+
+    pub(super) fn puppet_mut(&mut self) -> Option<&mut Puppet> {
+        self.puppet.as_mut()
+    }
+
+    /// What a node of ours keeps, while it runs.
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        self.running.as_ref().map(|running| &running.kept)
+    }
+
     pub(super) fn is_guest(&self) -> bool {
-        self.guest.is_some()
+        self.guest.is_some() || self.puppet.is_some()
     }
 
     pub(super) fn guest_mut(&mut self) -> Option<&mut (dyn Guest + 'static)> {
-        self.guest.as_deref_mut()
+        let puppet = self.puppet.as_mut().map(|puppet| puppet as &mut (dyn Guest + 'static));
+        self.guest.as_deref_mut().or(puppet)
     }
 
     /// Whether there is a process, asleep or not.
     pub(super) fn is_running(&self) -> bool {
-        self.running.is_some() || self.guest.is_some()
+        self.running.is_some() || self.is_guest()
     }
 
     /// Whether something reaches it.
@@ -185,6 +202,9 @@ impl Node {
     pub(super) fn due(&self) -> Option<Timestamp> {
         if let Some(guest) = &self.guest {
             return guest.deadline();
+        }
+        if let Some(puppet) = &self.puppet {
+            return puppet.deadline();
         }
         self.due.filter(|_| self.asleep.is_none())
     }

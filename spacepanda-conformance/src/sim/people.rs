@@ -15,7 +15,7 @@ use super::{
 };
 
 /// How long somebody waits before they try again.
-const AGAIN: Duration = Duration::from_secs(4);
+pub(super) const AGAIN: Duration = Duration::from_secs(4);
 /// How long an invite is valid: longer than any run.
 const VALID: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
 /// Messages of a page that somebody looks at.

@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use spacepanda_core::{
     base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Timestamp},
     state::{
-        authority::{HeardLine, Operation},
+        authority::{HeardLine, Operation, control_channel},
         envelope::{Header, PayloadType},
     },
 };
@@ -51,7 +51,9 @@ impl Rules {
         let named: Vec<_> = header.named().collect();
         let past = self.closure(&named)?;
         let operation = match header.payload_type {
-            PayloadType::Authority => Operation::decode(&header.payload).ok(),
+            PayloadType::Authority => {
+                Operation::decode(&header.payload).ok().filter(|made| self.is_sound(made, header))
+            }
             _ => None,
         };
         match &operation {
@@ -76,6 +78,17 @@ impl Rules {
             past,
         });
         Some(())
+    }
+
+    /// Whether an operation is signed as it must be, and where it may stand.
+    fn is_sound(&self, operation: &Operation, header: &Header) -> bool {
+        match operation {
+            Operation::Genesis(_) => self.all.is_empty() && header.sequence == 1,
+            Operation::Admit(request) => {
+                header.channel == control_channel(&request.server) && request.verify().is_ok()
+            }
+            _ => true,
+        }
     }
 
     /// Whose a device is.

@@ -16,7 +16,7 @@ use super::{
     network::Network,
     node::Node,
     outcome::{Outcome, Totals, Violation},
-    plan::{Fault, Plan, Step, What},
+    plan::{Deed, Fault, Plan, Step, What},
     story::{Asked, Story},
     trace::{Kind, Trace},
 };
@@ -93,6 +93,8 @@ pub struct World<'a> {
     queue: BTreeMap<(Timestamp, u64), Happening>,
     queued: u64,
     pub(super) nodes: Vec<Node>,
+    /// Who means harm, each with the node that speaks for them.
+    pub(super) puppets: BTreeMap<usize, usize>,
     pub(super) disks: Box<dyn Disks + 'a>,
     pub(super) network: Network,
     pub(super) story: Story,
@@ -130,6 +132,8 @@ pub(super) enum Happening {
     Do(Step),
     /// Something breaks.
     Break(Fault),
+    /// Somebody means harm.
+    Misbehave(Deed),
     /// Something is whole again.
     Over(Over),
     /// All of the plan is over.
@@ -158,8 +162,12 @@ impl<'a> World<'a> {
         let node = |index| Node::new(index, Clock::ahead(chance.within(AHEAD_MAX)));
         let mut nodes: Vec<Node> = (0..ours).map(node).collect();
         nodes.extend(of.guests.into_iter().enumerate().map(|(at, it)| Node::guest(ours + at, it)));
+        let hostile = of.plan.hostile().into_iter().filter(|who| *who < of.plan.nodes);
+        let puppets: BTreeMap<usize, usize> = hostile.zip(nodes.len()..).collect();
+        nodes.extend(puppets.values().map(|index| Node::puppet(*index)));
         Self {
             plan: of.plan,
+            puppets,
             now: BEGIN,
             queue: BTreeMap::new(),
             queued: 0,
@@ -226,6 +234,7 @@ impl<'a> World<'a> {
             let happening = match &entry.what {
                 What::Do(step) => Happening::Do(*step),
                 What::Break(fault) => Happening::Break(fault.clone()),
+                What::Harm(deed) => Happening::Misbehave(*deed),
             };
             self.after(entry.at, happening);
         }
@@ -249,11 +258,19 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    /// How many people there are from the beginning.
+    pub(super) fn plan_nodes(&self) -> usize {
+        self.plan.nodes
+    }
+
     /// A member who is there, the founder if they are.
     fn host(&self) -> Option<usize> {
         (0..self.plan.nodes).find(|node| {
             let joined = *node == 0 || self.story.people[*node].joined;
-            joined && self.story.is_sure(*node) && self.nodes[*node].is_started()
+            joined
+                && !self.is_hostile(*node)
+                && self.story.is_sure(*node)
+                && self.nodes[*node].is_started()
         })
     }
 
@@ -379,6 +396,7 @@ impl<'a> World<'a> {
             }
             Happening::Do(step) => return Ok(self.act_out(step)),
             Happening::Break(fault) => self.break_something(fault)?,
+            Happening::Misbehave(deed) => self.misbehave(deed)?,
             Happening::Over(over) => return Ok(self.mend(over)),
             Happening::PlanEnds => self.story.over = true,
         }

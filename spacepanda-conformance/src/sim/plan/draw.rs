@@ -5,7 +5,9 @@ use super::super::{
     chance::Chance,
     profile::{COMING_BACK, LONG_ABSENCES, NEVER_RETURNING, ROLLBACKS},
 };
-use super::{Entry, Fault, NODES_MAX, NODES_MIN, Plan, Setup, Step, What, fault::CrashAt};
+use super::{
+    Deed, Entry, Fault, Malice, NODES_MAX, NODES_MIN, Plan, Setup, Step, What, fault::CrashAt,
+};
 
 /// Over how long steps and faults are spread.
 const SPREAD: Duration = Duration::from_secs(240);
@@ -27,6 +29,15 @@ const JUMP_MAX_MS: i64 = 5 * 60 * 1_000;
 const MESSAGES_IN_TEN: usize = 3;
 /// Of ten steps so many are faults, where there are any.
 const FAULTS_IN_TEN: usize = 2;
+
+/// Of ten steps so many are deeds of hostile members, where there are any.
+const DEEDS_IN_TEN: usize = 1;
+/// When somebody means harm at the earliest: they have come in by then, mostly.
+const DEEDS_FROM: Duration = Duration::from_secs(15);
+/// Members who mean harm at most.
+const HOSTILE_MAX: u64 = 2;
+/// How many kinds of harm one of them does at most.
+const WAYS_MAX: usize = 6;
 
 /// Kinds of faults; each is in about half of the runs.
 const KINDS: usize = 12;
@@ -50,6 +61,9 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
     }
     if setup.profile != Profile::Calm {
         draw.faults(setup.steps * FAULTS_IN_TEN / 10);
+    }
+    if setup.profile == Profile::Hostile {
+        draw.deeds(setup.steps * DEEDS_IN_TEN / 10);
     }
     while draw.entries.len() < setup.steps {
         draw.within(SPREAD, |chance| Step::Look { who: chance.index(nodes) });
@@ -125,6 +139,25 @@ impl Draw {
             let (copied, restored) = (self.chance.within(SPREAD), self.chance.within(SPREAD));
             self.put(copied.min(restored), What::Break(Fault::Copy { who }));
             self.put(copied.max(restored), What::Break(Fault::Restore { who }));
+        }
+    }
+
+    /// One or two members mean harm, each in several ways.
+    fn deeds(&mut self, count: usize) {
+        let mut hostile: Vec<(usize, Vec<Malice>)> = Vec::new();
+        for _ in 0..=self.chance.below(HOSTILE_MAX) {
+            let who = self.other();
+            let ways = (0..3 + self.chance.index(WAYS_MAX - 2))
+                .map(|_| Malice::ALL[self.chance.index(Malice::ALL.len())]);
+            hostile.push((who, ways.collect()));
+        }
+        for _ in 0..count.max(1) {
+            let (who, ways) = &hostile[self.chance.index(hostile.len())];
+            let (who, malice) = (*who, ways[self.chance.index(ways.len())]);
+            let at = DEEDS_FROM + self.chance.within(SPREAD - DEEDS_FROM);
+            // Below 2^32.
+            let number = self.chance.below(1 << 32) as u32;
+            self.put(at, What::Harm(Deed { who, malice, number }));
         }
     }
 

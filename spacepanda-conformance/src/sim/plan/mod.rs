@@ -1,15 +1,17 @@
 //! What happens in a run, as data: drawn from a seed, cut down where it fails, written down and read
 //! again.
 
+mod deed;
 mod draw;
 mod fault;
 mod step;
 mod text;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::Profile;
 
+pub use deed::{Deed, Malice};
 pub use fault::{CrashAt, Fault};
 pub use step::Step;
 pub use text::PlanError;
@@ -53,6 +55,8 @@ pub enum What {
     Do(Step),
     /// Something breaks.
     Break(Fault),
+    /// Somebody means harm.
+    Harm(Deed),
 }
 
 /// What a plan is drawn for.
@@ -78,10 +82,19 @@ impl Plan {
         draw::draw(seed, setup)
     }
 
+    /// Who means harm.
+    pub(super) fn hostile(&self) -> BTreeSet<usize> {
+        let deeds = self.entries.iter().filter_map(|entry| match &entry.what {
+            What::Harm(deed) => Some(deed.who),
+            _ => None,
+        });
+        deeds.collect()
+    }
+
     /// When the last of its entries is over.
     pub(super) fn lasts(&self) -> Duration {
         let over = |entry: &Entry| match &entry.what {
-            What::Do(_) => entry.at,
+            What::Do(_) | What::Harm(_) => entry.at,
             What::Break(fault) => entry.at + fault.lasts(),
         };
         self.entries.iter().map(over).max().unwrap_or_default()

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr, time::Duration};
 
-use super::{Entry, Fault, Plan, Step, What};
+use super::{Deed, Entry, Fault, Plan, Step, What};
 
 /// The first line of a plan: what it is, and the version of what follows.
 const FIRST: &str = "spacepanda-sim plan 1";
@@ -21,6 +21,7 @@ impl fmt::Display for Plan {
             let (word, numbers) = match &entry.what {
                 What::Do(step) => step.words(),
                 What::Break(fault) => fault.words(),
+                What::Harm(deed) => deed.words(),
             };
             write!(f, "{} {word}", entry.at.as_millis())?;
             numbers.iter().try_for_each(|number| write!(f, " {number}"))?;
@@ -61,7 +62,8 @@ fn entry(at: usize, line: &str) -> Result<Entry, PlanError> {
     let numbers: Vec<i64> = words.map(str::parse).collect::<Result<_, _>>().map_err(|_| wrong())?;
     let what = Step::read(word, &numbers)
         .map(What::Do)
-        .or_else(|| Fault::read(word, &numbers).map(What::Break));
+        .or_else(|| Fault::read(word, &numbers).map(What::Break))
+        .or_else(|| Deed::read(word, &numbers).map(What::Harm));
     Ok(Entry { at: Duration::from_millis(ms), what: what.ok_or_else(wrong)? })
 }
 

@@ -1,0 +1,85 @@
+//! Members who mean harm: their node runs as everybody's does, and beside it somebody with its keys
+//! writes envelopes and frames of their own.
+//!
+//! What a deed comes to follows from what the node keeps when it is done, and from the deed's number.
+
+mod forge;
+mod frames;
+mod held;
+mod intrude;
+mod operations;
+mod plot;
+mod puppet;
+mod speech;
+mod states;
+
+use std::collections::BTreeSet;
+
+use super::{
+    people::AGAIN,
+    plan::Deed,
+    trace::Kind,
+    world::{Happening, World},
+};
+
+use held::Held;
+use plot::Plot;
+pub(super) use puppet::Puppet;
+
+impl World<'_> {
+    /// Whether somebody is a member who means harm, or plays one.
+    pub(super) fn is_hostile(&self, node: usize) -> bool {
+        self.puppets.contains_key(&node)
+    }
+
+    /// What does not hold of somebody who means harm need not hold.
+    pub(super) fn unless_hostile(
+        &self,
+        node: usize,
+        what: Result<(), String>,
+    ) -> Result<(), String> {
+        if self.is_hostile(node) { Ok(()) } else { what }
+    }
+
+    /// The devices of those who mean harm; all that are not one of ours.
+    pub(super) fn note_hostile(&mut self, node: usize) {
+        if let Some((_, device)) = self.nodes[node].ids.filter(|_| self.is_hostile(node)) {
+            self.known.hostile.insert(device);
+        }
+    }
+
+    /// Does a deed, or later if its doer is not there.
+    pub(super) fn misbehave(&mut self, deed: Deed) -> Result<(), String> {
+        let who = deed.who;
+        let (Some(puppet), Some(server)) = (self.puppets.get(&who).copied(), self.story.server)
+        else {
+            return Ok(());
+        };
+        if self.nodes[who].gone {
+            return Ok(());
+        }
+        if !self.nodes[who].is_started() || !self.story.people[who].joined {
+            if !self.story.over {
+                self.after(AGAIN, Happening::Misbehave(deed));
+            }
+            return Ok(());
+        }
+        let channels: BTreeSet<_> = self.known.channels.clone();
+        let held = self.nodes[who].kept().map(|kept| Held::read(kept, server, &channels));
+        let Some(held) = held.transpose().map_err(|error| format!("read what is held: {error}"))?
+        else {
+            return Ok(());
+        };
+        let Some(held) = held else { return Ok(()) };
+        let ours = 0..self.plan_nodes();
+        let honest = ours.filter(|node| !self.is_hostile(*node) && !self.nodes[*node].gone);
+        let links = self.story.invites.iter().map(|invite| invite.link.clone()).collect();
+        let plot = Plot::new(held, deed, self.now, honest.collect(), links, puppet);
+        let errands = plot.errands(deed.malice);
+        self.note(Kind::World, who, format_args!("{deed:?}: {} errands", errands.len()));
+        let now = self.now;
+        let acts = self.nodes[puppet].puppet_mut().map(|it| it.send(errands, now));
+        acts.into_iter().flatten().for_each(|act| self.act(puppet, act));
+        Ok(())
+    }
+}
