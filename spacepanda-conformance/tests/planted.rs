@@ -60,11 +60,7 @@ fn find_all(bugs: &[Bug]) -> Vec<Found> {
                     let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(bug) = next else { return };
                     let one = find(*bug);
-                    eprintln!(
-                        "{}: {}",
-                        bug.name(),
-                        if one.by.is_some() { "found" } else { "MISSED" }
-                    );
+                    one.print();
                     found.lock().unwrap_or_else(PoisonError::into_inner).push(one);
                 }
             });
