@@ -2,28 +2,34 @@
 //! latest and only one says so, and uses no place of a log and no key a second time.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "each test uses its part")]
 mod world;
 
 use std::{collections::BTreeSet, fs, sync::Arc};
 
 use spacepanda::{
-    AppError, ChannelId, Continuity, DeviceId, Event, Events, Hold, MessageState, Node,
+    AppError, ChannelId, Continuity, DeviceId, Event, Events, Hold, MessageState, Node, ServerId,
+    base::{Floors, Frontier},
     store::{CrdtStore, LogStore, Namespace, Page},
     transport::memory::MemoryNetwork,
 };
+use spacepanda_core::state::{
+    authority::control_channel,
+    envelope::{Envelope, PayloadType},
+    mls::CommitPayload,
+};
 
 use crate::world::{
-    Person, Place, converged, delivered, found, join, reads, state, texts, until, within,
+    Person, Place, converged, delivered, found, join, messages, reads, state, texts, until, within,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_that_is_restored_elsewhere_learns_from_members_that_it_is_old() {
+async fn a_copy_that_is_restored_elsewhere_learns_it_from_members_and_comes_in_as_another_device() {
     let network = MemoryNetwork::new();
     let (alices, bobs) = (person(&network, "alice").await, person(&network, "bob").await);
     let (alice, bob) = (alices.open().await, bobs.open().await);
     let (server, channel, link) = found(&alice).await;
     join(&bob, &link).await;
+    let old = alice.device();
     let id = alice.send_message(server, channel, "yesterday").await.unwrap();
     delivered(&alice, (server, channel), id).await;
     alice.close().await.unwrap();
@@ -39,58 +45,89 @@ async fn a_copy_that_is_restored_elsewhere_learns_from_members_that_it_is_old() 
     alice.close().await.unwrap();
 
     let restored = copy.open().await;
-    let mut events = restored.events();
-    becomes(&restored, Continuity::RolledBack).await;
-    let id = restored.send_message(server, channel, "again").await.unwrap();
-    assert_eq!(held(&mut events).await, Hold::RolledBack);
-    assert_eq!(state(&restored, (server, channel), id).await, MessageState::Queued);
-    assert_eq!(code(restored.create_channel(server, "more").await), "device.rolled_back");
-    assert_eq!(code(restored.create_server("Bears").await), "device.rolled_back");
-    assert_eq!(code(restored.confirm_only_copy().await), "device.rolled_back");
-    // What it had written it gets back, if not the keys to it.
-    until("it holds the channel that it had made", async || {
-        let channels = restored.channels(server).await.unwrap();
-        if channels.len() == 2 { Ok(()) } else { Err(channels) }
-    })
-    .await;
-    restored.close().await.unwrap();
-    let restored = copy.open().await;
-    becomes(&restored, Continuity::RolledBack).await;
-    assert_eq!(restored.status().await.unwrap().pending, 1);
+    gives_up(&restored, old).await;
+    let id = restored.send_message(server, channel, "once more").await.unwrap();
+    delivered(&restored, (server, channel), id).await;
+    bob.send_message(server, channel, "welcome back").await.unwrap();
+    let all = ["yesterday", "today", "and later", "once more", "welcome back"];
+    for node in [&restored, &bob] {
+        lists(node, (server, channel), &all).await;
+    }
+    converged(&[&restored, &bob], server).await;
+    assert_eq!(bob.channels(server).await.unwrap().len(), 2, "the one made after the copy stays");
     restored.close().await.unwrap();
 
-    assert_eq!(texts(&bob, server, channel).await, ["yesterday", "today", "and later"]);
+    // It stays that device.
+    let restored = copy.open().await;
+    becomes(&restored, Continuity::Sure).await;
+    assert_eq!(restored.status().await.unwrap().gave_up, None);
+    assert_ne!(restored.device(), old);
+    restored.send_message(server, channel, "for good").await.unwrap();
+    reads(&bob, server, channel, "for good").await;
+    converged(&[&restored, &bob], server).await;
+    let new = restored.device();
+    restored.close().await.unwrap();
     bob.close().await.unwrap();
-    assert!(forked_logs(&bobs).await.is_empty());
-    assert!(forked_logs(&copy).await.is_empty());
+    for place in [&bobs, &copy] {
+        assert!(forked_logs(place).await.is_empty());
+        let (added, removed) = leaves(place, server).await;
+        assert!(added.contains(&new) && removed.contains(&old), "{added:?} {removed:?}");
+        assert!(!removed.contains(&new));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_and_the_original_that_run_at_once_both_stop() {
+async fn the_older_of_two_copies_becomes_another_device_and_the_other_is_told_of_it() {
     let network = MemoryNetwork::new();
     let (alices, bobs) = (person(&network, "alice").await, person(&network, "bob").await);
     let (alice, bob) = (alices.open().await, bobs.open().await);
     let (server, channel, link) = found(&alice).await;
     join(&bob, &link).await;
     converged(&[&alice, &bob], server).await;
+    let old = alice.device();
     alice.close().await.unwrap();
 
     // Bob has seen no more than the copy holds.
-    let copy = copy_of(&network, &alices, "copy").open().await;
+    let copies = copy_of(&network, &alices, "copy");
+    let copy = copies.open().await;
     becomes(&copy, Continuity::Sure).await;
     let id = copy.send_message(server, channel, "from the copy").await.unwrap();
     delivered(&copy, (server, channel), id).await;
     let alice = alices.open().await;
-    becomes(&alice, Continuity::RolledBack).await;
-    assert_eq!(code(alice.create_channel(server, "games").await), "device.rolled_back");
-    alice.close().await.unwrap();
+    gives_up(&alice, old).await;
+    alice.send_message(server, channel, "from the original").await.unwrap();
+    for node in [&alice, &bob] {
+        lists(node, (server, channel), &["from the copy", "from the original"]).await;
+    }
+    converged(&[&alice, &bob], server).await;
+
+    // The copy writes nothing more until it is a device of its own.
+    becomes(&copy, Continuity::Revoked).await;
+    assert_eq!(copy.device(), old);
+    assert_eq!(code(copy.create_channel(server, "games").await), "device.revoked");
+    assert_eq!(code(copy.confirm_only_copy().await), "device.revoked");
+    let mut events = copy.events();
+    let id = copy.send_message(server, channel, "still here").await.unwrap();
+    assert_eq!(held(&mut events).await, Hold::Revoked);
+    assert_eq!(state(&copy, (server, channel), id).await, MessageState::Queued);
     copy.close().await.unwrap();
-    bob.close().await.unwrap();
+    let copy = copies.open().await;
+    becomes(&copy, Continuity::Revoked).await;
+    copy.renew_device().await.unwrap();
+    becomes(&copy, Continuity::Sure).await;
+    for node in [&alice, &bob, &copy] {
+        let all = ["from the copy", "from the original", "still here"];
+        lists(node, (server, channel), &all).await;
+    }
+    converged(&[&alice, &bob, &copy], server).await;
+    for node in [alice, copy, bob] {
+        node.close().await.unwrap();
+    }
     assert!(forked_logs(&bobs).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_copies_that_wrote_apart_both_stop_when_they_meet_each_others_words() {
+async fn two_copies_that_wrote_apart_both_stop_until_their_person_decides_for_one() {
     let network = MemoryNetwork::new();
     let (alices, bobs) = (person(&network, "alice").await, person(&network, "bob").await);
     let (alice, bob) = (alices.open().await, bobs.open().await);
@@ -119,6 +156,19 @@ async fn two_copies_that_wrote_apart_both_stop_when_they_meet_each_others_words(
     alice.close().await.unwrap();
     let alice = alices.open().await;
     becomes(&alice, Continuity::Cloned).await;
+
+    // Its person decides for one of them.
+    let old = alice.device();
+    alice.renew_device().await.unwrap();
+    becomes(&alice, Continuity::Sure).await;
+    reads(&bob, server, channel, "and now?").await;
+    becomes(&copy, Continuity::Revoked).await;
+    assert_eq!(copy.device(), old);
+    assert_eq!(code(copy.create_channel(server, "more").await), "device.revoked");
+    bob.send_message(server, channel, "this one").await.unwrap();
+    reads(&alice, server, channel, "this one").await;
+    converged(&[&alice, &bob], server).await;
+    assert_eq!(texts(&bob, server, channel).await.iter().filter(|it| *it == "and now?").count(), 1);
     alice.close().await.unwrap();
     copy.close().await.unwrap();
     bob.close().await.unwrap();
@@ -139,9 +189,9 @@ async fn two_copies_on_one_machine_find_each_other_without_anybody() {
     alice.create_channel(server, "games").await.unwrap();
     until("what is kept outside is ahead of the copy", async || {
         let copy = copies.open().await;
-        let is = copy.status().await.unwrap().continuity;
+        let is = copy.status().await.unwrap();
         copy.close().await.unwrap();
-        if is == Continuity::RolledBack { Ok(()) } else { Err(is) }
+        if is.gave_up.is_some() { Ok(()) } else { Err(is) }
     })
     .await;
     until("the original has noticed", async || {
@@ -158,7 +208,7 @@ async fn a_copy_that_is_restored_in_place_knows_that_it_is_old_without_anybody()
     let network = MemoryNetwork::new();
     let alices = person(&network, "alice").await;
     let alice = alices.open().await;
-    let (server, _, _) = found(&alice).await;
+    let ((server, _, _), device) = (found(&alice).await, alice.device());
     alice.close().await.unwrap();
     let old = copy_beside(&network, &alices, "alice");
     let alice = alices.open().await;
@@ -166,12 +216,14 @@ async fn a_copy_that_is_restored_in_place_knows_that_it_is_old_without_anybody()
     alice.create_channel(server, "games").await.unwrap();
     alice.close().await.unwrap();
 
-    for _ in 0..2 {
-        let restored = old.open().await;
-        assert_eq!(restored.status().await.unwrap().continuity, Continuity::RolledBack);
-        assert_eq!(code(restored.create_channel(server, "more").await), "device.rolled_back");
-        restored.close().await.unwrap();
-    }
+    let restored = old.open().await;
+    gives_up(&restored, device).await;
+    let another = restored.device();
+    restored.close().await.unwrap();
+    let restored = old.open().await;
+    assert_eq!(restored.device(), another);
+    becomes(&restored, Continuity::Sure).await;
+    restored.close().await.unwrap();
     // The latest is what it was.
     let alice = alices.open().await;
     becomes(&alice, Continuity::Sure).await;
@@ -262,6 +314,49 @@ async fn becomes(node: &Node, wanted: Continuity) {
         if is == wanted { Ok(()) } else { Err(is) }
     })
     .await;
+}
+
+/// Waits until a node has become another device because its store is old, and says so.
+async fn gives_up(node: &Node, old: DeviceId) {
+    until("it is another device", async || {
+        let status = node.status().await.unwrap();
+        if status.gave_up == Some(old) && status.device != old { Ok(()) } else { Err(status) }
+    })
+    .await;
+}
+
+/// Waits until a node lists these texts, each once, and nothing that it cannot read.
+async fn lists(node: &Node, at: (ServerId, ChannelId), wanted: &[&str]) {
+    until("everything is listed once", async || {
+        let listed = messages(node, at.0, at.1).await;
+        let mut texts: Vec<_> = listed.iter().map(|(_, text)| text.as_str()).collect();
+        let mut wanted = wanted.to_vec();
+        texts.sort_unstable();
+        wanted.sort_unstable();
+        if texts == wanted { Ok(()) } else { Err(listed) }
+    })
+    .await;
+}
+
+/// The devices that commits have added and removed, by somebody's store, closed.
+async fn leaves(person: &Person, server: ServerId) -> (BTreeSet<DeviceId>, BTreeSet<DeviceId>) {
+    let store = person.place.store().await;
+    let logs = LogStore::open(Arc::clone(&store)).await.unwrap();
+    let channel = control_channel(&server);
+    let frontier = logs.frontier(&channel).await.unwrap();
+    let floors: Floors = frontier.tips().map(|tip| (tip.device, 1)).collect();
+    let entries = logs.missing(&channel, &floors, &Frontier::new(), 500, 8_000_000).await.unwrap();
+    store.close().await.unwrap();
+    let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
+    for entry in entries {
+        let envelope = Envelope::decode(&entry.bytes).unwrap();
+        if envelope.header().payload_type == PayloadType::Commit {
+            let commit = CommitPayload::decode(&envelope.header().payload).unwrap();
+            added.extend(commit.adds.iter().map(|added| added.device));
+            removed.extend(commit.removes);
+        }
+    }
+    (added, removed)
 }
 
 async fn held(events: &mut Events) -> Hold {

@@ -2,7 +2,6 @@
 #![cfg(all(feature = "store-memory", feature = "store-sqlite", feature = "transport-quic"))]
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
 mod world;
 
 use std::sync::Arc;

@@ -5,11 +5,11 @@ mod process;
 
 use std::{fs, path::Path};
 
-use process::{Chat, read};
+use process::{Chat, converge};
 use tempfile::tempdir;
 
 #[test]
-fn yesterdays_folder_says_so_and_sends_nothing_and_a_killed_node_goes_on() {
+fn yesterdays_folder_says_so_and_comes_in_again_as_another_device_and_a_killed_node_goes_on() {
     let (alices, bobs, copy) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
     let mut alice = Chat::start("Alice", alices.path());
     let mut bob = Chat::start("Bob", bobs.path());
@@ -27,20 +27,26 @@ fn yesterdays_folder_says_so_and_sends_nothing_and_a_killed_node_goes_on() {
     let mut alice = Chat::start("Alice", alices.path());
     assert_eq!(alice.ask("/status")["continuity"], "sure");
     hear(&mut alice, &mut bob, "tonight");
+    let old = alice.ask("/status")["device"].clone();
     alice.kill();
 
     let state = tempdir().unwrap();
     let elsewhere = ["--state", state.path().to_str().unwrap()];
     let mut alice = Chat::start_with("Alice", copy.path(), &elsewhere);
-    alice.event("continuity", |event| event["continuity"] == "rolled_back");
-    alice.ask("once more");
-    alice.event("message_held", |event| event["code"] == "device.rolled_back");
-    assert_eq!(alice.refused("/channel create games"), "device.rolled_back");
-    assert_eq!(alice.refused("/device only-copy"), "device.rolled_back");
-    let because = alice.ask("/status")["because"].as_str().unwrap().to_owned();
-    assert!(because.contains("older than what this device has already sent"), "{because}");
+    let told = alice.event("continuity", |event| event["continuity"] == "rolled_back");
+    let why = told["message"].as_str().unwrap();
+    assert!(why.contains("older than what this device has already sent"), "{why}");
+    let status = alice.until("/status", |status| status["device"] != old);
+    assert_eq!(status["gave_up"], old);
+    hear(&mut alice, &mut bob, "once more");
+    hear(&mut bob, &mut alice, "welcome back");
+    alice.ask("/channel create games");
+    for person in [&mut alice, &mut bob] {
+        let all = ["yesterday", "today", "tonight", "once more", "welcome back"];
+        person.reads(&all);
+    }
+    converge(&mut [&mut alice, &mut bob], 2);
     alice.quit();
-    assert_eq!(read(&bob.ask("/history")), ["yesterday", "today", "tonight"]);
     bob.quit();
 }
 

@@ -1,5 +1,6 @@
 //! What whole stories are played with: nodes over an in-memory network, each on a store that outlives
 //! it, and waits that end by themselves.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 

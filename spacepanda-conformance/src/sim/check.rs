@@ -146,6 +146,14 @@ impl World<'_> {
         Ok(stand)
     }
 
+    /// Those of the members who are a node's that means no harm. Of somebody else a hostile member may
+    /// say that they come in with keys that are none: they are members and have no leaf.
+    fn ours(&self, members: &BTreeSet<IdentityId>) -> BTreeSet<IdentityId> {
+        let nodes = (0..self.nodes.len()).filter(|node| !self.is_hostile(*node));
+        let ours = nodes.filter_map(|node| Some(self.nodes[node].ids?.0));
+        ours.filter(|identity| members.contains(identity)).collect()
+    }
+
     /// All stand where the rules of the commit tree say, and whoever left a branch said that they had
     /// stood on it. A member who means harm writes what no rule counts.
     fn is_by_the_rules(&self, good: &[usize], stand: StateId) -> Result<(), String> {
@@ -164,14 +172,6 @@ impl World<'_> {
             }
             None => Ok(()),
         }
-    }
-
-    /// Those of the members who are a node's that means no harm. Of somebody else a hostile member may
-    /// say that they come in with keys that are none: they are members and have no leaf.
-    fn ours(&self, members: &BTreeSet<IdentityId>) -> BTreeSet<IdentityId> {
-        let nodes = (0..self.nodes.len()).filter(|node| !self.is_hostile(*node));
-        let ours = nodes.filter_map(|node| Some(self.nodes[node].ids?.0));
-        ours.filter(|identity| members.contains(identity)).collect()
     }
 
     fn lists_members(

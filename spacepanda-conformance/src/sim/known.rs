@@ -5,7 +5,7 @@ use spacepanda_core::{
     state::{
         crdt::StructureOp,
         envelope::{Envelope, Header, PayloadType},
-        mls::{CommitPayload, MessagePayload, RootPayload, VotePayload},
+        mls::{CommitPayload, KeyPackagePayload, MessagePayload, RootPayload, VotePayload},
     },
 };
 
@@ -123,7 +123,11 @@ impl Known {
                     self.branches.add_vote(id, header.sender, vote.state);
                 }
             }
-            PayloadType::KeyPackage => self.pleas += 1,
+            PayloadType::KeyPackage => {
+                let payload =
+                    KeyPackagePayload::decode(&header.payload).map_err(|e| e.to_string())?;
+                self.pleas += usize::from(payload.lost.is_some());
+            }
             PayloadType::Structure if self.founder == Some(header.sender) => {
                 if let Ok(StructureOp::CreateChannel { .. }) = StructureOp::decode(&header.payload)
                 {
@@ -252,11 +256,9 @@ impl Known {
     /// Whether a message was written before the time of a device: it is not for it.
     pub(super) fn is_before(&self, message: &Name, device: &DeviceId) -> bool {
         let admissions = self.rules.admissions(device);
-        let written = self.messages.get(message);
-        let before = |written: &Written| !admissions.iter().any(|at| written.above.has(*at));
-        !admissions.is_empty()
-            && message.0 != *device
-            && written.is_some_and(|written| written.iter().all(before))
+        let after = |written: &Written| admissions.iter().any(|at| written.above.has(*at));
+        let known = self.is_written(message) && !admissions.is_empty();
+        known && message.0 != *device && !self.all_named(message).any(after)
     }
 
     /// Adds what is known to what a run counts.

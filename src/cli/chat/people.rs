@@ -195,6 +195,9 @@ impl People {
             format!("peers       {}", status.peers.len()),
             format!("pending     {}", status.pending),
         ];
+        if let Some(Id(device)) = &status.gave_up {
+            lines.push(format!("{:<12}{device}, as this folder was an old copy", "gave up"));
+        }
         if let Some(why) = status.because {
             lines.push(format!("{:<12}{why}", status.continuity));
         }

@@ -127,6 +127,9 @@ pub(super) struct StatusLine {
     /// Why nothing is written, if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) because: Option<&'static str>,
+    /// The device that this node was until its folder was found to be an old copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gave_up: Option<Id<DeviceId>>,
     /// Messages that cannot be opened yet.
     pub(super) unopened: Option<usize>,
     /// Who was asked for them.
@@ -161,6 +164,7 @@ impl StatusLine {
             head: server.and_then(|server| server.head).map(Id),
             continuity: status.continuity.name(),
             because: unwritten.or(hold),
+            gave_up: status.gave_up.map(Id),
         }
     }
 }
@@ -314,6 +318,7 @@ mod tests {
             peers: Vec::new(),
             pending: 2,
             continuity: Continuity::Sure,
+            gave_up: None,
             server: None,
         };
         let id = "01".repeat(32);

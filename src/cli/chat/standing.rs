@@ -27,6 +27,10 @@ pub(super) async fn greet(node: &Node, only_copy: bool, output: &Output) -> io::
         output.tell(&Told::Notice { code, message })?;
     }
     match node.status().await {
+        // It may have become another device before anybody listened.
+        Ok(status) if status.gave_up.is_some() => {
+            output.tell(&Told::continuity(Continuity::RolledBack))
+        }
         Ok(status) if status.continuity != Continuity::Sure => {
             output.tell(&Told::continuity(status.continuity))
         }

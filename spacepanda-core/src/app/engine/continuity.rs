@@ -17,6 +17,9 @@ pub enum Continuity {
     /// Another copy of it writes with the same device: nothing is written until its person decides.
     #[n(3)]
     Cloned,
+    /// Another device of the same identity revoked this one: it never writes again.
+    #[n(4)]
+    Revoked,
 }
 
 impl Continuity {
@@ -27,6 +30,7 @@ impl Continuity {
             Self::Unsure => "unsure",
             Self::RolledBack => "rolled_back",
             Self::Cloned => "cloned",
+            Self::Revoked => "revoked",
         }
     }
 
@@ -41,11 +45,17 @@ impl Continuity {
             }
             Self::RolledBack => {
                 "this data folder is older than what this device has already sent: restored from a \
-                 copy? Nothing is written with this device any more"
+                 copy? Nothing is written with this device any more; the node goes on as a new one"
             }
             Self::Cloned => {
                 "another copy of this data folder writes with the same device: nothing is written \
-                 here until you decide; end the other copy, and make this one a new device"
+                 here until you decide; end the other copy, and make this one a new device with \
+                 `/device renew`"
+            }
+            Self::Revoked => {
+                "another device of yours has revoked this one, as a copy of this data folder does when \
+                 it becomes a new device: nothing is written here any more; to go on here as well, make \
+                 this a new device with `/device renew`"
             }
         }
     }
@@ -75,6 +85,8 @@ pub enum Hold {
     RolledBack,
     /// See [`Continuity::Cloned`].
     Cloned,
+    /// See [`Continuity::Revoked`].
+    Revoked,
 }
 
 impl Hold {
@@ -85,6 +97,7 @@ impl Hold {
             Self::Unsure => "device.unsure",
             Self::RolledBack => "device.rolled_back",
             Self::Cloned => "device.cloned",
+            Self::Revoked => "device.revoked",
         }
     }
 
@@ -95,6 +108,7 @@ impl Hold {
             Self::Unsure => Continuity::Unsure.explain(),
             Self::RolledBack => Continuity::RolledBack.explain(),
             Self::Cloned => Continuity::Cloned.explain(),
+            Self::Revoked => Continuity::Revoked.explain(),
         }
     }
 }

@@ -246,6 +246,9 @@ pub struct Status {
     pub pending: usize,
     /// Whether the store may write with its device.
     pub continuity: Continuity,
+    /// The device that this node was when it was opened, if it became another one because its store is
+    /// older than what that device had written.
+    pub gave_up: Option<DeviceId>,
     /// The server asked about.
     pub server: Option<ServerStatus>,
 }

@@ -28,14 +28,16 @@ impl Server {
     pub(super) fn keep_reads(&self, envelope: &Verified) -> Reads {
         let header = envelope.header();
         let Some(channel) = self.channels.get(&header.channel) else { return Reads::default() };
-        let named = named_tips(header).into_iter().chain([envelope.tip()]);
-        let unknown = named.filter(|tip| channel.order(&tip.id).is_none());
-        let entries = unknown.map(|tip| (header.channel, tip)).collect();
-        let places = if channel.follows_a_tip(header) {
-            Vec::new()
-        } else {
-            vec![(header.channel, envelope.log_entry())]
-        };
+        let follows = channel.follows_a_tip(header);
+        // Of a bare header below one's floor only the order is remembered, so what is remembered need
+        // not be held.
+        let is_previous = |tip: &Tip| !follows && Some(tip.id) == header.previous;
+        let named = named_tips(header).into_iter();
+        let unknown = named.filter(|tip| channel.order(&tip.id).is_none() || is_previous(tip));
+        let all = unknown.chain([envelope.tip()]);
+        let entries = all.map(|tip| (header.channel, tip)).collect();
+        let place = (!follows).then(|| (header.channel, envelope.log_entry()));
+        let places = place.into_iter().collect();
         Reads { entries, places, ..Reads::default() }
     }
 
@@ -62,7 +64,7 @@ impl Server {
         let verdict = if envelope.header().channel == self.control {
             if no_place { Verdict::Drop } else { self.judge_control(&envelope) }
         } else {
-            match self.judge(&envelope, cx) {
+            match self.judge(node, &envelope, cx) {
                 Verdict::Keep if no_place => Verdict::Drop,
                 verdict => verdict,
             }
@@ -83,7 +85,8 @@ impl Server {
             }
             Verdict::Keep => {
                 self.append(node, &envelope, cx);
-                if envelope.header().payload_type == PayloadType::Message {
+                let is_message = envelope.header().payload_type == PayloadType::Message;
+                if is_message && !self.fills_a_gap(node, &envelope) {
                     self.drop_draft_of(node, &envelope, cx);
                     self.note_unopened(node, &envelope, cx);
                     let (server, channel) = (self.id, envelope.header().channel);
@@ -106,7 +109,32 @@ impl Server {
         }
     }
 
-    fn judge(&self, envelope: &Verified, cx: &Cx<'_>) -> Verdict {
+    /// Whether an envelope is a bare header from a time when this node's person was out: it is not for
+    /// them, and is kept only so that a log of which they hold the beginning has no hole.
+    fn fills_a_gap(&self, node: &Node, envelope: &Verified) -> bool {
+        let header = envelope.header();
+        let bare = header.body.is_some() && envelope.body().is_none();
+        bare && self.holds_before(header) && self.is_below_my_floor(node, header)
+    }
+
+    /// Whether the beginning of the log is held in which an envelope stands further on.
+    fn holds_before(&self, header: &Header) -> bool {
+        let channel = self.channels.get(&header.channel);
+        let held = channel.map_or(0, |channel| channel.frontier.number(&header.sender));
+        (1..header.sequence).contains(&held)
+    }
+
+    /// What an envelope follows in its log, if that is not held and the log's beginning is: there can be
+    /// no hole between.
+    fn lacks_before(&self, envelope: &Verified, loaded: &Loaded) -> Option<Tip> {
+        let header = envelope.header();
+        let at = (header.channel, envelope.id());
+        let gap = loaded.places.get(&at) == Some(&Placement::Gap) && self.holds_before(header);
+        let previous = previous_tip(header).filter(|_| gap)?;
+        loaded.entry(&header.channel, &previous).is_none().then_some(previous)
+    }
+
+    fn judge(&self, node: &Node, envelope: &Verified, cx: &Cx<'_>) -> Verdict {
         let header = envelope.header();
         let dag = self.authority.dag();
         if let Some(missing) = header.control.iter().flatten().find(|tip| !dag.contains(&tip.id)) {
@@ -117,20 +145,27 @@ impl Server {
             return Verdict::Wait(EnvelopeId::new(*header.channel.as_bytes()), None);
         };
         // What is held is remembered, or its entry was read.
-        let held = channel.order(&envelope.id()).is_some()
-            || cx.loaded.entry(&header.channel, &envelope.tip()).is_some();
+        let remembered = channel.order(&envelope.id()).is_some();
+        let held = cx.loaded.entry(&header.channel, &envelope.tip()).is_some()
+            || (remembered && !self.fills_a_gap(node, envelope));
         if held && !Bug::KeepsTwice.is_planted() {
             return Verdict::Drop;
         }
+        if let Some(previous) = self.lacks_before(envelope, cx.loaded) {
+            return Verdict::Wait(previous.id, Some(previous));
+        }
+        // Nothing that fills a gap waits for what it names in other logs, which is not for this node.
+        let fills = self.fills_a_gap(node, envelope);
         let mut orders = Vec::new();
         for tip in named_tips(header) {
             match self.order_of(channel, &tip, cx.loaded) {
                 Some(order) => orders.push(order),
+                None if fills => {}
                 None => return Verdict::Wait(tip.id, Some(tip)),
             }
         }
         let sound = header.control.is_some()
-            && header.order == order_after(header.timestamp, orders)
+            && (fills || header.order == order_after(header.timestamp, orders))
             && self.authority.certifies(&header.control_past(), &header.sender).is_some()
             && self.is_about_its_channel(header)
             && header.payload_type == PayloadType::Message;
@@ -178,7 +213,8 @@ impl Server {
             node.settle(self.id);
             return;
         }
-        if !self.is_below_my_floor(node, envelope.header()) {
+        let header = envelope.header();
+        if self.holds_before(header) || !self.is_below_my_floor(node, header) {
             node.queue(Work::Keep { server: self.id, envelope, from: Some(from) });
             return;
         }
@@ -203,11 +239,11 @@ impl Server {
 
 /// Everything an envelope names in its own channel, as places.
 fn named_tips(header: &Header) -> Vec<Tip> {
-    let previous = header.previous.filter(|_| !Bug::IgnoresPrevious.is_planted());
-    let previous = previous.map(|id| Tip {
-        device: header.sender,
-        number: header.sequence.saturating_sub(1),
-        id,
-    });
+    let previous = previous_tip(header).filter(|_| !Bug::IgnoresPrevious.is_planted());
     previous.into_iter().chain(header.parents.iter().copied()).collect()
+}
+
+fn previous_tip(header: &Header) -> Option<Tip> {
+    let number = header.sequence.saturating_sub(1);
+    header.previous.map(|id| Tip { device: header.sender, number, id })
 }

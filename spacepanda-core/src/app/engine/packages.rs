@@ -132,7 +132,7 @@ impl Server {
     pub(super) fn outlived_packages(&self, window: Duration, now: Timestamp) -> Vec<u32> {
         let outlived = |row: &&PackageRow| {
             row.retired.is_some_and(|at| {
-                now.since(at) >= window && self.caught_up_at.is_some_and(|met| met >= at)
+                now.since(at) >= window && self.heard_until(now).is_some_and(|met| met >= at)
             })
         };
         let own = self.own_packages.iter().filter(|(_, row)| outlived(row));

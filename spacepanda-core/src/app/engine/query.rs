@@ -90,6 +90,7 @@ impl Machine {
             peers: self.node.links.peers().collect(),
             pending,
             continuity: self.node.tenure.continuity(),
+            gave_up: self.node.tenure.gave_up(),
             server: server.map(|server| server.status(&self.node)),
         })))
     }

@@ -162,6 +162,7 @@ impl Server {
             return;
         }
         self.recount(node, cx);
+        self.look_at_revocation(node, cx);
         self.share(node, cx);
         self.compare(node, cx);
         self.lapse_trees(cx.now);

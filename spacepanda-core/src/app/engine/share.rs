@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     channel::Channel,
@@ -14,6 +14,9 @@ use crate::{
         sync::{Action, Event, Start, SyncEngine, Ticket},
     },
 };
+
+/// How long news may be under way on a link that lives; one that does not is ended by its transport.
+const LINK_LAG_MAX: Duration = Duration::from_secs(2 * 60);
 
 /// What a peer may have of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +112,22 @@ impl Server {
         }
         let floors = channel.floors(self.authority.dag(), &admits);
         Share { from: Start::Floors(floors), up_to: None }
+    }
+
+    /// Whether all is held that a peer showed since the link with it was made.
+    pub(super) fn is_caught_up_with(&self, peer: &PeerId) -> bool {
+        let shared = self.shares.get(peer).filter(|shared| !shared.is_empty());
+        shared.zip(self.caught_up.get(peer)).is_some_and(|(shared, caught_up)| {
+            shared.keys().all(|channel| caught_up.contains(channel))
+        })
+    }
+
+    /// Until when everything is held that some peer had to show: it showed it once, or goes on pushing
+    /// what comes over a link that lives.
+    pub(super) fn heard_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut live = self.shares.keys();
+        let live = live.any(|peer| self.is_caught_up_with(peer));
+        self.caught_up_at.max(live.then(|| now.saturating_sub(LINK_LAG_MAX)))
     }
 
     /// Notes that all was held that a peer showed of a channel.

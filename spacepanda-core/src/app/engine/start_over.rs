@@ -121,8 +121,7 @@ impl Server {
         pleading.values().any(|people| 2 * people.len() >= lately.len())
     }
 
-    /// The members who wrote in the control channel within 30 days of the second newest of their last
-    /// stamps: one who stamps ahead makes nobody else look silent.
+    /// The members who wrote in the control channel lately.
     fn wrote_lately(&self, matrix: &PermissionMatrix, past: &Past) -> BTreeSet<IdentityId> {
         let dag = self.authority.dag();
         let mut last: BTreeMap<IdentityId, Timestamp> = BTreeMap::new();
@@ -136,11 +135,7 @@ impl Server {
                 *newest = (*newest).max(*stamp);
             }
         }
-        let mut stamps: Vec<_> = last.values().copied().collect();
-        stamps.sort_unstable();
-        let reference = stamps.iter().rev().nth(1).or(stamps.last()).copied().unwrap_or_default();
-        last.retain(|_, stamp| reference.since(*stamp) <= LATELY);
-        last.into_keys().collect()
+        lately(last)
     }
 
     /// Starts the group over if one's pleas were in vain and one may: at once by office, else when it is
@@ -194,7 +189,45 @@ impl Server {
     }
 }
 
+/// Who wrote last within 30 days of the second newest of these: one who stamps ahead makes nobody else
+/// look silent.
+fn lately(mut last: BTreeMap<IdentityId, Timestamp>) -> BTreeSet<IdentityId> {
+    let mut stamps: Vec<_> = last.values().copied().collect();
+    stamps.sort_unstable();
+    let reference = stamps.iter().rev().nth(1).or(stamps.last()).copied().unwrap_or_default();
+    last.retain(|_, stamp| reference.since(*stamp) <= LATELY);
+    last.into_keys().collect()
+}
+
 /// Whether somebody may start the group over by office: whoever may manage the server.
 fn may_start_over(matrix: &PermissionMatrix, identity: &IdentityId) -> bool {
     matrix.explain(identity, None, Capability::ManageServer).allowed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who wrote lately, of people who wrote last after so many days.
+    fn of<const N: usize>(days: [u64; N]) -> Vec<usize> {
+        let who = |number: usize| IdentityId::new([number as u8; 32]);
+        let at = |days: u64| Timestamp::from_micros(days * 24 * 60 * 60 * 1_000_000);
+        let last = days.into_iter().enumerate().map(|(number, days)| (who(number), at(days)));
+        let lately = lately(last.collect());
+        (0..N).filter(|number| lately.contains(&who(*number))).collect()
+    }
+
+    #[test]
+    fn whoever_stamps_ahead_makes_nobody_else_look_silent() {
+        // Alone among those who wrote lately, the last could plead for everybody.
+        assert_eq!(of([100, 99, 98, 131]), [0, 1, 2, 3]);
+        assert_eq!(of([100, 99, 98, 36_500]), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn members_who_are_silent_for_a_month_are_not_asked() {
+        assert_eq!(of([100, 100, 70, 69]), [0, 1, 2]);
+        assert_eq!(of([7]), [0]);
+        assert_eq!(of([]), [0_usize; 0]);
+    }
 }

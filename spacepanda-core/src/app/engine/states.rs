@@ -227,7 +227,7 @@ impl Server {
                 bytes: kept.row.bytes,
             })
             .collect();
-        let ended = window.ends(&kept, &stand, self.caught_up_at, cx.now);
+        let ended = window.ends(&kept, &stand, self.heard_until(cx.now), cx.now);
         // The head is about to be stood on.
         for state in ended.into_iter().filter(|state| Some(*state) != self.head) {
             node.queue(Work::EndState(self.id, state));

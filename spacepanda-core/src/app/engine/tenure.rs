@@ -15,7 +15,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{ChannelId, MessageId, PeerId, ServerId, Timestamp, cbor},
+    base::{ChannelId, DeviceId, MessageId, PeerId, ServerId, Timestamp, cbor},
     state::envelope::Verified,
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Tenure {
     unasked: BTreeSet<u32>,
     /// When this run began.
     began: Timestamp,
+    /// The device that this run began with, if its store was found to be older than what it wrote.
+    gave_up: Option<DeviceId>,
     held: Vec<(Call, Command)>,
 }
 
@@ -63,6 +65,7 @@ impl Tenure {
             continuity: Continuity::Sure,
             unasked: BTreeSet::new(),
             began: Timestamp::ZERO,
+            gave_up: None,
             held: Vec::new(),
         }
     }
@@ -86,9 +89,14 @@ impl Tenure {
         match self.continuity {
             Continuity::RolledBack => Some(Hold::RolledBack),
             Continuity::Cloned => Some(Hold::Cloned),
+            Continuity::Revoked => Some(Hold::Revoked),
             Continuity::Sure | Continuity::Unsure if !self.judged => Some(Hold::Comparing),
             Continuity::Sure | Continuity::Unsure => None,
         }
+    }
+
+    pub(super) fn gave_up(&self) -> Option<DeviceId> {
+        self.gave_up
     }
 
     fn put(&self, cx: &mut Cx<'_>) {
@@ -115,14 +123,15 @@ impl Node {
     pub(super) fn take_tenure(&mut self, cx: &Cx<'_>) {
         self.tenure.began = cx.now;
         self.tenure.load(cx.loaded);
-        if matches!(self.tenure.continuity, Continuity::RolledBack | Continuity::Cloned) {
+        if !matches!(self.tenure.continuity, Continuity::Sure | Continuity::Unsure) {
             self.queue(Work::Stopped);
         }
     }
 
     /// Stops writing for good: kept in the batch that holds the proof.
     pub(super) fn stop_writing(&mut self, why: Continuity, cx: &mut Cx<'_>) {
-        if self.tenure.continuity == Continuity::RolledBack || self.tenure.continuity == why {
+        let given_up = [Continuity::RolledBack, Continuity::Revoked];
+        if given_up.contains(&self.tenure.continuity) || self.tenure.continuity == why {
             return;
         }
         self.tenure.continuity = why;
@@ -219,6 +228,7 @@ impl Machine {
     /// Gives this device up: it never writes again, its person is told, and the node goes on as a new
     /// device.
     fn give_up_device(&mut self, cx: &mut Cx<'_>) {
+        self.node.tenure.gave_up = Some(self.node.device());
         cx.tell(Event::Continuity { continuity: Continuity::RolledBack });
         self.renew_device(cx);
     }
@@ -322,12 +332,7 @@ impl Server {
 
     /// Whether everything is held that some member showed.
     fn has_compared(&self, node: &Node) -> bool {
-        self.members_met(node).any(|peer| {
-            let shared = self.shares.get(&peer).filter(|shared| !shared.is_empty());
-            shared.zip(self.caught_up.get(&peer)).is_some_and(|(shared, caught_up)| {
-                shared.keys().all(|channel| caught_up.contains(channel))
-            })
-        })
+        self.members_met(node).any(|peer| self.is_caught_up_with(&peer))
     }
 
     fn members_met<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = PeerId> + 'a {
@@ -338,6 +343,13 @@ impl Server {
 
     fn is_only_member(&self, node: &Node) -> bool {
         self.is_member(&node.me().identity()) && self.matrix.members().len() == 1
+    }
+
+    /// Stops writing once another device of this node's identity has revoked its own.
+    pub(super) fn look_at_revocation(&self, node: &mut Node, cx: &mut Cx<'_>) {
+        if self.authority.is_revoked(&node.device()) {
+            node.stop_writing(Continuity::Revoked, cx);
+        }
     }
 
     /// Looks at an envelope of this device's own that is not held: somebody wrote it with this device,

@@ -93,7 +93,7 @@ impl Overlay {
 
     pub(super) fn read<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, RowError> {
         let value = self.scope().rows.get(key).cloned();
-        value.map(|value| serde_json::from_slice(&value).map_err(|_| RowError)).transpose()
+        value.map(|value| decode(&value)).transpose()
     }
 
     pub(super) fn write<T: Serialize + ?Sized>(
@@ -101,8 +101,7 @@ impl Overlay {
         key: Vec<u8>,
         value: &T,
     ) -> Result<(), RowError> {
-        let value = serde_json::to_vec(value).map_err(|_| RowError)?;
-        self.put(key, value.into());
+        self.put(key, encode(value)?.into());
         Ok(())
     }
 
@@ -129,8 +128,16 @@ impl Overlay {
 
 /// A row's key: its label and the hash of OpenMLS's own key, so that its length is bounded.
 pub(super) fn row_key<K: Serialize + ?Sized>(label: &str, key: &K) -> Result<Vec<u8>, RowError> {
-    let key = serde_json::to_vec(key).map_err(|_| RowError)?;
-    Ok([label.as_bytes(), &Sha256::digest(key)].concat())
+    Ok([label.as_bytes(), &Sha256::digest(encode(key)?)].concat())
+}
+
+/// A value as it is kept: CBOR, a third smaller than JSON where it is bytes, as most is.
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, RowError> {
+    minicbor_serde::to_vec(value).map_err(|_| RowError)
+}
+
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RowError> {
+    minicbor_serde::from_slice(bytes).map_err(|_| RowError)
 }
 
 /// What OpenMLS is given for one step: an overlay, and entropy from the step's seed.

@@ -1,13 +1,15 @@
 //! OpenMLS's storage trait over an [`Overlay`].
 
 use openmls_traits::storage::{CURRENT_VERSION as V, StorageProvider, traits};
-use serde_json::Value;
 
-use super::overlay::{Overlay, RowError, row_key};
+use super::overlay::{Overlay, RowError, decode, encode, row_key};
 
 const OWN_LEAF_NODES: &str = "own-leaf-nodes";
 const PROPOSALS: &str = "proposals";
 const EPOCH_KEYS: &str = "epoch-keys";
+
+/// Proposals that wait, each with its reference, encoded: what lists them does not know their types.
+type Queue = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Writes of one value under one key. The type parameters stand in the order of the trait.
 macro_rules! writes {
@@ -111,8 +113,8 @@ impl StorageProvider<V> for Overlay {
         leaf: &LeafNode,
     ) -> Result<(), RowError> {
         let key = row_key(OWN_LEAF_NODES, group)?;
-        let mut leaves: Vec<Value> = self.read(&key)?.unwrap_or_default();
-        leaves.push(serde_json::to_value(leaf).map_err(|_| RowError)?);
+        let mut leaves: Vec<Vec<u8>> = self.read(&key)?.unwrap_or_default();
+        leaves.push(encode(leaf)?);
         self.write(key, &leaves)
     }
 
@@ -120,7 +122,8 @@ impl StorageProvider<V> for Overlay {
         &self,
         group: &GroupId,
     ) -> Result<Vec<LeafNode>, RowError> {
-        Ok(self.read(&row_key(OWN_LEAF_NODES, group)?)?.unwrap_or_default())
+        let leaves: Vec<Vec<u8>> = self.read(&row_key(OWN_LEAF_NODES, group)?)?.unwrap_or_default();
+        leaves.iter().map(|leaf| decode(leaf)).collect()
     }
 
     fn queue_proposal<
@@ -134,8 +137,8 @@ impl StorageProvider<V> for Overlay {
         proposal: &QueuedProposal,
     ) -> Result<(), RowError> {
         let key = row_key(PROPOSALS, group)?;
-        let mut queue: Vec<Value> = self.read(&key)?.unwrap_or_default();
-        queue.push(serde_json::to_value((reference, proposal)).map_err(|_| RowError)?);
+        let mut queue: Queue = self.read(&key)?.unwrap_or_default();
+        queue.push((encode(reference)?, encode(proposal)?));
         self.write(key, &queue)
     }
 
@@ -143,9 +146,8 @@ impl StorageProvider<V> for Overlay {
         &self,
         group: &GroupId,
     ) -> Result<Vec<ProposalRef>, RowError> {
-        let queue: Vec<(ProposalRef, Value)> =
-            self.read(&row_key(PROPOSALS, group)?)?.unwrap_or_default();
-        Ok(queue.into_iter().map(|(reference, _)| reference).collect())
+        let queue: Queue = self.read(&row_key(PROPOSALS, group)?)?.unwrap_or_default();
+        queue.iter().map(|(reference, _)| decode(reference)).collect()
     }
 
     fn queued_proposals<
@@ -156,7 +158,9 @@ impl StorageProvider<V> for Overlay {
         &self,
         group: &GroupId,
     ) -> Result<Vec<(ProposalRef, QueuedProposal)>, RowError> {
-        Ok(self.read(&row_key(PROPOSALS, group)?)?.unwrap_or_default())
+        let queue: Queue = self.read(&row_key(PROPOSALS, group)?)?.unwrap_or_default();
+        let proposals = queue.iter();
+        proposals.map(|(reference, proposal)| Ok((decode(reference)?, decode(proposal)?))).collect()
     }
 
     fn remove_proposal<GroupId: traits::GroupId<V>, ProposalRef: traits::ProposalRef<V>>(
@@ -165,8 +169,8 @@ impl StorageProvider<V> for Overlay {
         reference: &ProposalRef,
     ) -> Result<(), RowError> {
         let key = row_key(PROPOSALS, group)?;
-        let removed = serde_json::to_value(reference).map_err(|_| RowError)?;
-        let mut queue: Vec<(Value, Value)> = self.read(&key)?.unwrap_or_default();
+        let removed = encode(reference)?;
+        let mut queue: Queue = self.read(&key)?.unwrap_or_default();
         queue.retain(|(reference, _)| *reference != removed);
         self.write(key, &queue)
     }

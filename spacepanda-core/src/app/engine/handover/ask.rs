@@ -35,7 +35,7 @@ impl Server {
     /// Asks for what cannot be opened here: first its author's devices, then others that may read the
     /// channel, one at a time.
     pub(in super::super) fn ask_around(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        if self.handover.is_idle() {
+        if self.handover.is_over() {
             return;
         }
         self.handover.expire(cx.now);
@@ -170,8 +170,12 @@ fn is_mine(mine: &BTreeMap<ChannelId, Share>, channel: &ChannelId, tip: &Tip) ->
 }
 
 impl HandOver {
-    /// Whether nothing waits, and that was told.
-    fn is_idle(&self) -> bool {
-        self.wanted.is_empty() && self.asks.is_empty() && self.told.0 == 0
+    /// Whether nothing waits, and that was told; time calls for nothing then.
+    pub(super) fn is_over(&mut self) -> bool {
+        let over = self.wanted.is_empty() && self.asks.is_empty() && self.told.0 == 0;
+        if over {
+            self.at = None;
+        }
+        over
     }
 }

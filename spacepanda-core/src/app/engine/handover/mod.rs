@@ -243,4 +243,16 @@ mod tests {
         handover.plan(at(5));
         assert_eq!(handover.deadline(), None);
     }
+
+    #[test]
+    fn once_nothing_waits_time_calls_for_nothing() {
+        let mut handover = HandOver::default();
+        handover.want(CHANNEL, tip(), at(5));
+        handover.plan(at(0));
+        assert!(!handover.is_over());
+        assert_eq!(handover.deadline(), Some(at(5)));
+        handover.forget(&CHANNEL, &tip());
+        assert!(handover.is_over());
+        assert_eq!(handover.deadline(), None);
+    }
 }
