@@ -1,7 +1,7 @@
 //! Is the simulated world strong? Each bug that can be planted in the core is, and seeds are run until one
 //! finds it by what is checked in every run. The same runs hold with none planted.
 //!
-//! Arguments are the names of bugs to plant, all of them unless said otherwise; `SPACEPANDA_SEEDS` says
+//! Arguments are the names of bugs to plant, all of them unless said otherwise; `SPACEPANDA_PLANTED_SEEDS` says
 //! how many seeds are tried at most.
 
 use std::{
@@ -17,6 +17,10 @@ use spacepanda_core::base::{Bug, planted::plant};
 
 /// Seeds that are tried for one bug at most.
 const SEEDS: u64 = 2_000;
+/// Nodes of a small world.
+const NODES: usize = 5;
+/// Steps of a small world.
+const FEW: usize = 80;
 
 /// What came of a bug.
 struct Found {
@@ -45,8 +49,8 @@ fn main() -> ExitCode {
 }
 
 fn seeds() -> u64 {
-    let text = env::var("SPACEPANDA_SEEDS").ok();
-    text.map_or(SEEDS, |text| text.parse().expect("SPACEPANDA_SEEDS is a number"))
+    let text = env::var("SPACEPANDA_PLANTED_SEEDS").ok();
+    text.map_or(SEEDS, |text| text.parse().expect("SPACEPANDA_PLANTED_SEEDS is a number"))
 }
 
 /// Looks for all bugs on all cores, each on one.
@@ -60,11 +64,7 @@ fn find_all(bugs: &[Bug]) -> Vec<Found> {
                     let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(bug) = next else { return };
                     let one = find(*bug);
-                    eprintln!(
-                        "{}: {}",
-                        bug.name(),
-                        if one.by.is_some() { "found" } else { "MISSED" }
-                    );
+                    one.print();
                     found.lock().unwrap_or_else(PoisonError::into_inner).push(one);
                 }
             });
@@ -96,14 +96,27 @@ fn find(bug: Bug) -> Found {
     found
 }
 
-/// The world that finds a bug soonest: seldom all that can break has to.
+/// The world that finds a bug soonest: a small one mostly, since seeds are run in order and each is the
+/// cheaper.
 fn setup(bug: Bug) -> Setup {
-    let profile = match bug {
-        Bug::MergesAnyCommit | Bug::HandsOverToAnybody | Bug::TakesAnyHandOver => Profile::Hostile,
-        Bug::NeverVotes | Bug::VotesAfterJudging | Bug::BreaksTiesById => Profile::Calm,
-        _ => Profile::Faulty,
+    let (profile, nodes, steps) = match bug {
+        Bug::MergesAnyCommit | Bug::HandsOverToAnybody | Bug::TakesAnyHandOver => {
+            (Profile::Hostile, None, STEPS)
+        }
+        Bug::NeverVotes | Bug::VotesAfterJudging | Bug::BreaksTiesById => {
+            (Profile::Calm, Some(NODES), FEW)
+        }
+        // It takes people who are out for long, come back, or are removed while much else happens.
+        Bug::BurnsThePackage
+        | Bug::ForgetsLeftStates
+        | Bug::NeverPleads
+        | Bug::AnswersNoPlea
+        | Bug::AnswersPleasAgain
+        | Bug::CountsTheRemoved
+        | Bug::RemovalsTakeNothing => (Profile::Faulty, None, STEPS),
+        _ => (Profile::Faulty, Some(NODES), FEW),
     };
-    Setup { profile, nodes: None, steps: STEPS }
+    Setup { profile, nodes, steps }
 }
 
 impl Found {

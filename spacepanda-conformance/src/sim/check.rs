@@ -22,7 +22,6 @@ struct View {
     node: usize,
     identity: IdentityId,
     device: DeviceId,
-    stand: StateId,
     channels: BTreeMap<ChannelId, Vec<Message>>,
 }
 
@@ -45,7 +44,7 @@ impl World<'_> {
         let mut views = Vec::new();
         for node in good {
             self.lists_members(server, node, &members)?;
-            views.push(self.view(server, node, stand)?);
+            views.push(self.view(server, node)?);
         }
         (self.outcome.unread, self.outcome.lost) = (0, 0);
         for view in &views {
@@ -202,14 +201,14 @@ impl World<'_> {
         Err(format!("node {node} lists other members: {listed:?} for {members:?}"))
     }
 
-    fn view(&mut self, server: ServerId, node: usize, stand: StateId) -> Result<View, String> {
+    fn view(&mut self, server: ServerId, node: usize) -> Result<View, String> {
         let channels =
             self.channels(server, node)?.ok_or_else(|| format!("node {node} lists no channels"))?;
         if !channels.iter().copied().collect::<BTreeSet<_>>().eq(&self.known.channels) {
             return Err(format!("node {node} lists other channels than the founder made"));
         }
         let (identity, device) = self.nodes[node].ids.ok_or("nobody")?;
-        let mut view = View { node, identity, device, stand, channels: BTreeMap::new() };
+        let mut view = View { node, identity, device, channels: BTreeMap::new() };
         for channel in channels {
             let messages = self.messages(server, node, channel)?;
             let messages = messages.ok_or_else(|| format!("node {node} lists no messages"))?;

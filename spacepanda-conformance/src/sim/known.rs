@@ -100,9 +100,9 @@ impl Known {
             PayloadType::Root => {
                 let root = RootPayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.founder = self.founder.or(Some(header.sender));
-                self.branches.add_root(header.sender, root.state);
                 if !self.is_hostile(&header.sender) {
                     self.roots += 1;
+                    self.branches.add_root(header.sender, root.state);
                     self.states.insert(root.state, None);
                 }
             }
@@ -118,9 +118,10 @@ impl Known {
                 }
             }
             PayloadType::Vote => {
-                let vote = VotePayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.votes += 1;
-                self.branches.add_vote(id, header.sender, vote.state);
+                if let Ok(vote) = VotePayload::decode(&header.payload) {
+                    self.branches.add_vote(id, header.sender, vote.state);
+                }
             }
             PayloadType::KeyPackage => {
                 let payload =

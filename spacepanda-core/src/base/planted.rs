@@ -33,10 +33,6 @@ bugs! {
     KeepsTwice = "keeps-twice",
     /// An envelope need not wait for the one before it in its log.
     IgnoresPrevious = "ignores-previous",
-    /// What waits is not looked at when what it waits for arrives.
-    ForgetsWhatWaits = "forgets-what-waits",
-    /// What a peer shows is not asked for again.
-    NeverRetries = "never-retries",
     /// What arrives is not passed on to those who are linked.
     PushesNothing = "pushes-nothing",
     /// What a peer holds is not served: all come by news alone.

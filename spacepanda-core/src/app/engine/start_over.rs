@@ -14,7 +14,10 @@ use crate::{
     state::{
         authority::{Capability, PermissionMatrix},
         envelope::{Past, PayloadType, Verified},
-        mls::{Group, RootPayload, Settings, group_id, tree::Root},
+        mls::{
+            Group, RootPayload, Settings, group_id,
+            tree::{Root, Window},
+        },
     },
 };
 
@@ -151,10 +154,13 @@ impl Server {
     }
 
     fn may_start_over_at(&self, node: &Node) -> Option<Timestamp> {
-        let (head, stand) = (self.head?, self.stand?);
+        let head = self.head?;
         let me = node.me().identity();
-        if head == stand || !self.is_member(&me) {
+        if self.stand == Some(head) || !self.is_member(&me) {
             return None;
+        }
+        if may_start_over(&self.matrix, &me) && self.is_deserted(&head) {
+            return Some(Timestamp::ZERO);
         }
         let mine = self.pleas().in_vain(&node.device(), &head);
         let last = mine.get(VAIN_PLEAS - 1..)?.last()?.at;
@@ -168,9 +174,21 @@ impl Server {
             .then(|| last.saturating_add(ROOT_TURN.saturating_mul(turn)))
     }
 
+    /// Whether no device that has a leaf in a state is one that counts: all have become new devices, and
+    /// nobody is left who could add any.
+    fn is_deserted(&self, state: &StateId) -> bool {
+        let roster = self.roster(state);
+        !roster.is_empty()
+            && roster.iter().all(|(device, who)| self.matrix.device(device) != Some(*who))
+    }
+
     fn write_root(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> Option<()> {
         let generation = self.tree.newest_root(&self.view())?.generation.checked_add(1)?;
-        let settings = Settings { generation, ..self.stand_group()?.settings() };
+        let Window { hours, states } = self.stand_group().map_or(Window::default(), |group| {
+            let settings = group.settings();
+            Window { hours: settings.window_hours, states: settings.window_states }
+        });
+        let settings = Settings { generation, window_hours: hours, window_states: states };
         let account = node.me();
         let group = Group::create(
             &account.device_key,

@@ -92,9 +92,6 @@ impl Server {
         if names_news || channel_id == self.control {
             node.settle(self.id);
         }
-        if Bug::ForgetsWhatWaits.is_planted() {
-            return;
-        }
         for waited in self.waiting.release(&envelope.id()) {
             node.queue(Work::Keep { server: self.id, envelope: waited, from: None });
         }

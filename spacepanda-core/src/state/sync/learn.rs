@@ -8,7 +8,7 @@ use super::{
     exchange::Serve,
     frame::{ChannelDigest, Envelope},
 };
-use crate::base::{Bug, ChannelId, EnvelopeId, Frontier, PeerId, Tip};
+use crate::base::{ChannelId, EnvelopeId, Frontier, PeerId, Tip};
 
 impl FrontierSync {
     pub(super) fn digests(&mut self, peer: PeerId, digests: Vec<ChannelDigest>) {
@@ -257,7 +257,7 @@ impl FrontierSync {
         exchange.armed = false;
         let retry = &mut exchange.round.retry;
         let Some(at) = retry.at else { return };
-        if at <= now && retry.expire(now) && !Bug::NeverRetries.is_planted() {
+        if at <= now && retry.expire(now) {
             exchange.round.frontier_due = true;
             state.set_due(&channel);
             self.set_ready(peer);

@@ -29,7 +29,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// The pause after everybody was asked in vain; it doubles each time.
 const PAUSE_MIN: Duration = Duration::from_secs(15);
 /// The longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
+const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Peers of one server that have to answer at once, each for one request.
 const ASKS_MAX: usize = 8;
 
