@@ -29,9 +29,9 @@ const AHEAD_MAX: Duration = Duration::from_secs(60);
 /// How long people go on once the last of the plan is over.
 const AFTERWARDS: Duration = Duration::from_secs(10);
 /// A world is quiet when nothing but ticks came of this.
-const QUIET: Duration = Duration::from_secs(10 * 60);
+const QUIET: Duration = Duration::from_secs(50 * 60);
 /// A world that is not quiet this long after all went well will never be.
-const RESTLESS_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+const RESTLESS_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 /// How long everybody idles before the last newcomer comes.
 const IDLE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Happenings of one run; a run of so many goes in circles.

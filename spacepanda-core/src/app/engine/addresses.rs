@@ -22,6 +22,8 @@ const REDIAL_MS_MAX: u64 = 120_000;
 /// dials of a year are some thousands, not hundreds of thousands. Whoever comes back dials by themselves;
 /// but nobody notices that a partition has healed, and one dial across it must come soon.
 const REDIAL_PART_OF_ABSENCE: u64 = 256;
+/// And never longer than this, however long it is away.
+const REDIAL_OF_ABSENT_MS_MAX: u64 = 30 * 60 * 1_000;
 /// Devices whose addresses are kept.
 const BOOK_LEN_MAX: usize = 8_192;
 /// Devices nobody has vouched for yet, whose addresses are remembered until somebody does.
@@ -153,7 +155,8 @@ impl Links {
         let random = cx.chance.number();
         let redial = self.redials.entry(device).or_insert(Redial::new(cx.now));
         let away_ms = cx.now.millis().saturating_sub(redial.lost.millis());
-        let pause_ms = redial.pause_ms.max(away_ms / REDIAL_PART_OF_ABSENCE);
+        let pause_ms =
+            redial.pause_ms.max((away_ms / REDIAL_PART_OF_ABSENCE).min(REDIAL_OF_ABSENT_MS_MAX));
         let wait = pause_ms / 2 + random % pause_ms;
         redial.at = cx.now.saturating_add(Duration::from_millis(wait));
         redial.pause_ms = (redial.pause_ms * 2).min(REDIAL_MS_MAX);

@@ -26,7 +26,9 @@ const NEXT_MEMBER: Duration = Duration::from_secs(5);
 /// After how long the addresses of the link are dialled again, at the beginning.
 const REDIAL: Duration = Duration::from_secs(10);
 /// Later they are dialled again after this part of the time for which nobody could be asked.
-const REDIAL_PART_OF_WAIT: u32 = 32;
+const REDIAL_PART_OF_WAIT: u32 = 256;
+/// And never later than after this, however long nobody could be asked.
+const REDIAL_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// A join that is under way, or was completed.
 #[derive(Debug)]
@@ -144,7 +146,8 @@ impl Machine {
             return;
         };
         let alone = cx.now.since(*join.alone_since.get_or_insert(cx.now));
-        join.redial_at = Some(cx.now.saturating_add(REDIAL.max(alone / REDIAL_PART_OF_WAIT)));
+        join.redial_at =
+            Some(cx.now.saturating_add((alone / REDIAL_PART_OF_WAIT).clamp(REDIAL, REDIAL_MAX)));
         let secret = join.link.meeting_secret.clone();
         for addresses in join.link.addresses.clone() {
             self.node.links.dial_to_join(*id, addresses, secret.clone(), cx);
