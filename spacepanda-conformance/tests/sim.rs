@@ -38,9 +38,11 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number, not {text:?}")))
 }
 
-/// The plan of a seed, of the profile that the seed says.
+/// The plan of a seed, of the profile that the seed says; `SPACEPANDA_PROFILE` names another.
 fn plan(seed: u64) -> Plan {
-    Plan::draw(seed, Setup { profile: Profile::of(seed), ..Setup::default() })
+    let named = env::var("SPACEPANDA_PROFILE").ok();
+    let named = named.map(|name| name.parse().unwrap_or_else(|why| panic!("{why}")));
+    Plan::draw(seed, Setup { profile: named.unwrap_or(Profile::of(seed)), ..Setup::default() })
 }
 
 fn kept() -> impl Iterator<Item = Plan> + Send {

@@ -91,10 +91,16 @@ async fn what_was_written_between_admission_and_addition_is_handed_over_to_the_n
     let (store, stalls) = (alices.place.store().await, watch::channel(false).0);
     let disk = Arc::new(Stalling { store, after: Mutex::new(None), stalls });
     let alice = alices.open_over(disk.clone()).await;
-    // Once they have reconciled what she writes reaches Bob without a word of his: a node whose disk
-    // stalls answers nobody.
-    alice.send_message(server, channel, "here again").await.unwrap();
-    reads(&bob, server, channel, "here again").await;
+    // Once they have reconciled the control channel, and he has had news of it, what she writes there
+    // reaches Bob without a word of his: a node whose disk stalls answers nobody.
+    for name in ["den", "attic"] {
+        let made = alice.create_channel(server, name).await.unwrap();
+        until("the channel is known", async || {
+            let channels = bob.channels(server).await.unwrap();
+            if channels.iter().any(|known| known.channel == made) { Ok(()) } else { Err(channels) }
+        })
+        .await;
+    }
     let mut events = bob.events();
     *disk.after.lock().unwrap() = Some(carol.identity());
     carol.join_server(&link).await.unwrap();

@@ -1,5 +1,7 @@
 use std::sync::LazyLock;
 
+use bytes::Bytes;
+
 use super::{
     Addition, CommitBody, CommitPayload, Group, KeyPackageMade, KeyPackagePayload, MessagePayload,
     RootPayload, Rows, ScopeKey, VotePayload, join, package_facts,
@@ -106,7 +108,7 @@ fn foreign() -> Vec<Decoder> {
                 None
             },
         ),
-        foreign("rows mls", |_| WORLD.rows.iter().map(|row| row.1.to_vec()).collect(), load),
+        foreign("rows mls", |s| wrapped_rows(s), load),
     ]
 }
 
@@ -169,15 +171,24 @@ fn stage(bytes: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// Loads the state with each row of that first letter in the place of its own.
+/// The rows of a state as they are kept.
+fn wrapped_rows(s: &mut Sampler) -> Vec<Vec<u8>> {
+    let rows = WORLD.rows.iter();
+    rows.map(|(key, value)| scope_key().wrap(key, value, &Secret::new(s.bytes())).unwrap().to_vec())
+        .collect()
+}
+
+/// Loads the state with a row in its place, as long as it can be unwrapped there: OpenMLS's own decoders
+/// never see what nobody wrote here.
 fn load(bytes: &[u8]) -> Option<Vec<u8>> {
-    let first = bytes.first()?;
-    let at = WORLD.rows.iter().position(|row| row.1.first() == Some(first)).unwrap_or(0);
-    let damaged = WORLD.rows.iter().enumerate().map(|(place, (key, value))| {
-        let value = if place == at { bytes.to_vec().into() } else { value.clone() };
-        (key.to_vec(), value)
+    let unwrapped = |(key, _): &(&[u8], &Bytes)| scope_key().unwrap(key, bytes).ok();
+    let (at, value) =
+        WORLD.rows.iter().enumerate().find_map(|(at, row)| Some((at, unwrapped(&row)?)))?;
+    let rows = WORLD.rows.iter().enumerate();
+    let read = rows.map(|(place, (key, kept))| {
+        (key.to_vec(), if place == at { value.clone() } else { kept.clone() })
     });
-    let _ = Group::load(damaged.collect());
+    let _ = Group::load(read.collect());
     None
 }
 
