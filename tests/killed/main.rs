@@ -14,7 +14,6 @@ mod person;
 mod process;
 mod story;
 #[path = "../world/mod.rs"]
-#[allow(dead_code, reason = "each test uses its part")]
 mod world;
 
 use std::{

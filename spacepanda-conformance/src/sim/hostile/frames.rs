@@ -100,7 +100,7 @@ impl HandOver {
     /// An untrue answer for each of these.
     pub(super) fn untrue(server: ServerId, channel: ChannelId, tips: &[Tip]) -> Vec<u8> {
         let handed =
-            |at: usize| (at % 2 == 0).then(|| Handed { salt: [8; 32], content: vec![7; 9] });
+            |at: usize| at.is_multiple_of(2).then(|| Handed { salt: [8; 32], content: vec![7; 9] });
         let answers =
             tips.iter().enumerate().map(|(at, tip)| Answer { tip: *tip, handed: handed(at) });
         let answers = Some(answers.collect());

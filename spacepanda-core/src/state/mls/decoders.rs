@@ -108,7 +108,7 @@ fn foreign() -> Vec<Decoder> {
                 None
             },
         ),
-        foreign("rows mls", |s| wrapped_rows(s), load),
+        foreign("rows mls", wrapped_rows, load),
     ]
 }
 

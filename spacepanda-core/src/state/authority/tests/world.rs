@@ -218,7 +218,7 @@ impl World {
 
     /// An admission by one of the two requests that a guest has for an invite.
     pub(super) fn admission(&self, invite: u8, guest: usize) -> Operation {
-        self.request(invite, guest, u8::from(self.envelopes.len() % 3 == 0))
+        self.request(invite, guest, u8::from(self.envelopes.len().is_multiple_of(3)))
     }
 
     /// An admission by a request of its own for each nonce.
