@@ -5,7 +5,7 @@ use std::{
 
 use super::{
     frames::{AddressRecord, RECORDS_MAX, Records},
-    links::{Dial, Links, Redial, STEADY},
+    links::{Dial, Links, Redial},
     machine::{Cx, Machine, Node},
     rows::{self, VIEW},
 };
@@ -162,12 +162,8 @@ impl Links {
         redial.pause_ms = (redial.pause_ms * 2).min(REDIAL_MS_MAX);
     }
 
-    /// Somebody can be reached who could not be for a while: perhaps all others can, too.
-    pub(super) fn hasten(&mut self, peer: &PeerId, now: Timestamp) {
-        let missed = |redial: &Redial| now.since(redial.lost) >= STEADY;
-        if !self.redials.get(peer).is_none_or(missed) {
-            return;
-        }
+    /// Somebody can be reached: perhaps all others can, too.
+    pub(super) fn hasten(&mut self, now: Timestamp) {
         for redial in self.redials.values_mut() {
             (redial.at, redial.pause_ms) = (redial.at.min(now), REDIAL_MS_MIN);
         }

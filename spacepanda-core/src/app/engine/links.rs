@@ -24,9 +24,6 @@ use crate::{
 /// one says that the other side has lost the first.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// A link that lived for so long was no accident.
-pub(super) const STEADY: Duration = Duration::from_secs(60);
-
 /// Every link, whom it leads to, and whom to dial.
 #[derive(Default)]
 pub(super) struct Links {
@@ -272,7 +269,8 @@ impl Machine {
             open.proven = true;
         }
         self.node.links.peers.insert(peer, new);
-        self.node.links.hasten(&peer, cx.now);
+        self.node.links.redials.remove(&peer);
+        self.node.links.hasten(cx.now);
         self.node.sync.handle(sync::Event::Connected { peer }, cx.now);
         self.node.send_records(peer, cx);
         let ids: Vec<_> = self.servers.keys().copied().collect();
@@ -293,12 +291,8 @@ impl Machine {
     pub(super) fn disconnected(&mut self, link: Link, cx: &mut Cx<'_>) {
         let Some(open) = self.node.links.open.remove(&link) else { return };
         let peer = self.node.links.peers.iter().find(|(_, peer)| peer.link == link);
-        let lost = peer.map(|(device, peer)| (*device, peer.identity, peer.since));
-        if let Some((device, identity, since)) = lost {
-            // A link that comes and goes is tried less and less often, as one that never comes.
-            if cx.now.since(since) >= STEADY {
-                self.node.links.redials.remove(&device);
-            }
+        let lost = peer.map(|(device, peer)| (*device, peer.identity));
+        if let Some((device, identity)) = lost {
             self.node.links.peers.remove(&device);
             self.node.sync.handle(sync::Event::Disconnected { peer: device }, cx.now);
             cx.tell(Event::PeerDisconnected { device, identity });
