@@ -1,7 +1,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{published::Plea, server::Server};
-use crate::base::{Bug, DeviceId, EnvelopeId, StateId};
+use crate::{
+    base::{Bug, DeviceId, StateId},
+    state::mls::tree::{Commit, View},
+};
 
 /// Of the pleas of one device at most one in this time counts.
 pub(super) const PLEA_PAUSE: Duration = Duration::from_secs(60 * 60);
@@ -33,7 +36,12 @@ impl Pleas<'_> {
     /// Those of one device, oldest first.
     pub(super) fn in_vain(&self, device: &DeviceId, head: &StateId) -> Vec<Plea> {
         let mut pleas = self.of(device);
-        pleas.retain(|plea| !self.0.answers(head, device, plea));
+        if pleas.is_empty() {
+            return pleas;
+        }
+        let view = self.0.view();
+        let path = self.0.tree.path_to(&view, head).unwrap_or_default();
+        pleas.retain(|plea| !path.iter().any(|commit| answers(&view, commit, device, plea)));
         pleas
     }
 
@@ -50,19 +58,13 @@ impl Server {
     pub(super) fn pleas(&self) -> Pleas<'_> {
         Pleas(self)
     }
+}
 
-    /// Whether a commit on the path to `head` adds the device by the plea's package, or knowing of it.
-    fn answers(&self, head: &StateId, device: &DeviceId, plea: &Plea) -> bool {
-        let dag = self.authority.dag();
-        let knows = |commit: &EnvelopeId| {
-            let pair = dag.index(&plea.envelope).zip(dag.index(commit));
-            pair.is_some_and(|(plea, commit)| dag.is_before(plea, commit))
-        };
-        let path = self.tree.path_to(&self.view(), head).unwrap_or_default();
-        path.iter().any(|commit| {
-            let mut adds = commit.adds.iter().filter(|added| added.device == *device);
-            !Bug::AnswersPleasAgain.is_planted()
-                && adds.any(|added| added.package == plea.package || knows(&commit.envelope))
+/// Whether a commit adds the device by the plea's package, or knowing of it.
+fn answers(view: &dyn View, commit: &Commit, device: &DeviceId, plea: &Plea) -> bool {
+    let mut adds = commit.adds.iter().filter(|added| added.device == *device);
+    !Bug::AnswersPleasAgain.is_planted()
+        && adds.any(|added| {
+            added.package == plea.package || view.knows(&commit.envelope, &plea.envelope)
         })
-    }
 }
