@@ -351,7 +351,14 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What a node holds in memory stays within bounds.
+    /// Counts what was handed over to a node since it was last asked.
+    pub(super) fn count_handed_over(&mut self, node: usize) {
+        let Some(sizes) = self.nodes[node].sizes() else { return };
+        let before = std::mem::replace(&mut self.nodes[node].handed_over, sizes.handed_over);
+        self.outcome.handed_over += sizes.handed_over.saturating_sub(before);
+    }
+
+    /// What a node holds in memory stays within bounds, and no key is used twice.
     pub(super) fn is_bounded(&self, node: usize) -> Result<(), String> {
         let Some(sizes) = self.nodes[node].sizes() else { return Ok(()) };
         let bounds = [
@@ -361,6 +368,9 @@ impl World<'_> {
             ("kept states", sizes.kept, KEPT_MAX),
             ("groups in memory", sizes.groups, GROUPS_MAX),
         ];
+        if sizes.reused > 0 && self.puppets.is_empty() {
+            return Err(format!("node {node} met a key that was used for two messages"));
+        }
         match bounds.iter().find(|(_, size, most)| size > most) {
             Some((what, size, _)) => Err(format!("node {node} holds too many {what}: {size}")),
             None => Ok(()),

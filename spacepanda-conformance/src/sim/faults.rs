@@ -220,6 +220,7 @@ impl World<'_> {
             None => return self.recover(node).map(|()| None),
         }
         self.is_bounded(node)?;
+        self.count_handed_over(node);
         Ok(Some(node))
     }
 

@@ -106,7 +106,7 @@ fn draw(seed: u64, nodes: usize, sides: usize, parted: Duration, chance: &mut Ch
         }
     }
     entries.sort_by_key(|entry| entry.at);
-    Plan { seed, profile: Profile::Calm, nodes, entries }
+    Plan { seed, profile: Profile::Calm, nodes, entries, idle: Duration::ZERO }
 }
 
 /// Everybody on sides of varied size, the founder first on the first of them.

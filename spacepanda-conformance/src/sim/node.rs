@@ -43,6 +43,8 @@ pub(super) struct Node {
     pub(super) failures: u32,
     /// Saves that came to an end, well or not.
     pub(super) saves: u32,
+    /// Messages handed over to it in this life, as far as they were counted.
+    pub(super) handed_over: usize,
     due: Option<Timestamp>,
 }
 
@@ -101,6 +103,7 @@ impl Node {
             full: None,
             failures: 0,
             saves: 0,
+            handed_over: 0,
             due: None,
         }
     }
@@ -155,6 +158,7 @@ impl Node {
         let kept = Kept::open(backend).map_err(|error| format!("open the store: {error}"))?;
         let name = self.ids.is_none().then(|| self.name.clone());
         self.life += 1;
+        self.handed_over = 0;
         self.running = Some(Running {
             machine: Machine::new(name),
             kept,

@@ -249,7 +249,10 @@ impl World<'_> {
             }
             Event::ChannelCreated { channel, .. } => self.meet_channel(node, channel),
             // Now that it matters who can read.
-            Event::MemberRemoved { .. } if self.story.chance.once_in(3) => {
+            // And before whoever was let in has a leaf.
+            Event::MemberRemoved { .. } | Event::MemberJoined { .. }
+                if self.story.chance.once_in(3) =>
+            {
                 self.after(Duration::ZERO, Happening::Do(Step::Say { who: node }));
             }
             Event::JoinFailed { code, .. } => {

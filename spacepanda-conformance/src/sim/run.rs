@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use rayon::ThreadPoolBuilder;
+
 use super::{Outcome, Plan, Violation, World};
 
 /// What came of a plan.
@@ -72,6 +74,8 @@ pub fn spread<T: Send, R: Send>(
     let stop = AtomicBool::new(false);
     let (results, ran) = mpsc::channel();
     let work = |results: mpsc::Sender<R>| {
+        // MLS spreads its work over rayon's threads; here each thread has enough of its own.
+        let _alone = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
         while !stop.load(Ordering::Relaxed) {
             let next = items.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(item) = next else { return };

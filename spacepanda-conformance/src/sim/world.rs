@@ -32,11 +32,9 @@ const AFTERWARDS: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_secs(50 * 60);
 /// A world that is not quiet this long after all went well will never be.
 const RESTLESS_MAX: Duration = Duration::from_secs(12 * 60 * 60);
-/// How long everybody idles before the last newcomer comes.
-const IDLE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Happenings of one run; a run of so many goes in circles.
 const HAPPENINGS_MAX: usize = 2_000_000;
-/// People who join once all is quiet: at once, and after [`IDLE`].
+/// People who join once all is quiet: at once, and after all have idled.
 const NEWCOMERS: usize = 2;
 
 /// What a world is made of.
@@ -325,7 +323,7 @@ impl<'a> World<'a> {
 
     /// Lets a long time pass.
     fn idle(&mut self) -> Result<(), String> {
-        let until = self.now.saturating_add(IDLE);
+        let until = self.now.saturating_add(self.plan.idle);
         while self.now < until {
             self.happen(Some(until))?;
         }

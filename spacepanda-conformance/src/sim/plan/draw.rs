@@ -23,6 +23,10 @@ const FAULT_MAX: Duration = Duration::from_secs(40);
 const SLEEP_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 /// How long a node sleeps at most.
 const LONG_SLEEP_MAX: Duration = Duration::from_secs(120 * 24 * 60 * 60);
+/// One run of so many is a long one: people may be away for long, and a last newcomer comes long after.
+const LONG_ONE_IN: u64 = 8;
+/// How long everybody idles before that.
+const IDLE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// How far a clock jumps at most.
 const JUMP_MAX_MS: i64 = 5 * 60 * 1_000;
 /// Of ten steps so many are messages.
@@ -45,6 +49,7 @@ const KINDS: usize = 12;
 struct Draw {
     chance: Chance,
     nodes: usize,
+    is_long: bool,
     entries: Vec<Entry>,
 }
 
@@ -52,7 +57,8 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
     let mut chance = Chance::new(seed, "plan");
     let varied = NODES_MIN + chance.index(NODES_MAX - NODES_MIN + 1);
     let nodes = setup.nodes.unwrap_or(varied).max(2);
-    let mut draw = Draw { chance, nodes, entries: Vec::new() };
+    let is_long = chance.once_in(LONG_ONE_IN);
+    let mut draw = Draw { chance, nodes, is_long, entries: Vec::new() };
     draw.joins();
     draw.removals();
     draw.invites();
@@ -71,7 +77,8 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
     draw.stretch();
     // Stable: what happens at one time stays in the order in which it was drawn.
     draw.entries.sort_by_key(|entry| entry.at);
-    Plan { seed, profile: setup.profile, nodes, entries: draw.entries }
+    let idle = if is_long { IDLE } else { Duration::ZERO };
+    Plan { seed, profile: setup.profile, nodes, entries: draw.entries, idle }
 }
 
 impl Draw {
@@ -193,7 +200,7 @@ impl Draw {
 
     /// From seconds up: each length of sleep is as likely as one ten times as long.
     fn sleep(&mut self) -> Duration {
-        let most = if LONG_ABSENCES { LONG_SLEEP_MAX } else { SLEEP_MAX };
+        let most = if LONG_ABSENCES && self.is_long { LONG_SLEEP_MAX } else { SLEEP_MAX };
         let mut within = most;
         while within > FAULT_MAX && self.chance.once_in(2) {
             within /= 10;

@@ -37,6 +37,8 @@ pub struct Plan {
     pub nodes: usize,
     /// What happens, in order.
     pub entries: Vec<Entry>,
+    /// How long everybody idles, after all of it, before the last newcomer comes; in whole seconds.
+    pub idle: Duration,
 }
 
 /// Something that happens.

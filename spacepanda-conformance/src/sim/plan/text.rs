@@ -7,6 +7,9 @@ const FIRST: &str = "spacepanda-sim plan 1";
 /// What begins a line that is for readers only.
 const COMMENT: char = '#';
 
+/// What begins the line that says how long it idles.
+const IDLE: &str = "idle";
+
 /// A text that is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the plan: {what}")]
@@ -15,10 +18,14 @@ pub struct PlanError {
     what: String,
 }
 
-/// One line each: what it is, seed, profile, nodes, and every entry as milliseconds, word and numbers.
+/// One line each: what it is, seed, profile, nodes, how many seconds it idles if it does, and every entry
+/// as milliseconds, word and numbers.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{FIRST}\nseed {}\nprofile {}\nnodes {}", self.seed, self.profile, self.nodes)?;
+        if !self.idle.is_zero() {
+            writeln!(f, "{IDLE} {}", self.idle.as_secs())?;
+        }
         for entry in &self.entries {
             let (word, numbers) = match &entry.what {
                 What::Do(step) => step.words(),
@@ -48,8 +55,12 @@ impl FromStr for Plan {
         let seed = number(head("seed")?)?;
         let profile = head("profile")?.parse().map_err(|what| error(2, what))?;
         let nodes = number(head("nodes")?)?;
+        let mut lines = lines.peekable();
+        let idle = lines.next_if(|(_, line)| line.trim().starts_with(IDLE));
+        let idle = idle.map(|(_, line)| number(line.trim().trim_start_matches(IDLE).trim()));
+        let idle = Duration::from_secs(idle.transpose()?.unwrap_or(0));
         let entries = lines.map(|(at, line)| entry(at, line)).collect::<Result<_, _>>()?;
-        Ok(Self { seed, profile, nodes, entries })
+        Ok(Self { seed, profile, nodes, entries, idle })
     }
 }
 

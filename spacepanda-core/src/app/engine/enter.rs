@@ -177,7 +177,7 @@ impl Server {
         }
         if let Some(group) = self.opened(&entry, tree, cx) {
             self.trees.remove(&state);
-            self.tree.mark_valid(entry.tip.id);
+            self.mark_valid(entry.tip.id);
             self.keep_state(node, state, group, cx);
             let used = entry.package;
             self.retire_before(used, cx);

@@ -209,6 +209,7 @@ impl Server {
             let Some(body) = envelope.body().filter(|_| !held.body_held) else { return };
             cx.fx.bodies.push((channel_id, tip, body.clone()));
             self.bodies.insert(tip.id);
+            self.weighed.note_fact();
             node.sync.handle(Event::BodyHeld { channel: channel_id, id: tip.id }, cx.now);
             node.settle(self.id);
             return;

@@ -9,6 +9,7 @@ mod addresses;
 mod admit;
 mod chance;
 mod channel;
+mod choose;
 mod comeback;
 mod commands;
 mod continuity;

@@ -73,6 +73,7 @@ impl Server {
     fn outlive_states(&mut self, cx: &mut Cx<'_>) {
         self.stand = None;
         self.reconcile_at = None;
+        self.weighed.note_kept();
         for kept in self.kept.values_mut().filter(|kept| !kept.row.outlived) {
             kept.row.outlived = true;
             kept.row.stand = false;

@@ -59,6 +59,14 @@ fn page(
     }
 }
 
+impl Server {
+    /// Whether this node came in once. A join that was refused leaves a control channel, and no more.
+    fn has_come_in(&self, me: &IdentityId) -> bool {
+        let is_over = self.join.as_ref().is_none_or(Join::is_complete);
+        is_over && (self.is_member(me) || !self.kept.is_empty())
+    }
+}
+
 impl Machine {
     pub(super) fn server_list(&self) -> Vec<ServerSummary> {
         let me = self.node.me().identity();
@@ -68,7 +76,7 @@ impl Machine {
                 server: server.id,
                 name: server.structure.server_name().unwrap_or_default(),
                 channels: server.channel_list(),
-                joined: server.join.as_ref().is_none_or(Join::is_complete),
+                joined: server.has_come_in(&me),
                 member: server.is_member(&me),
             })
             .collect()

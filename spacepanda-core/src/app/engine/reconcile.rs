@@ -176,7 +176,7 @@ impl Server {
         let Ok(envelope) = self.write(node, header, Some(body.encode().into()), cx) else {
             return false;
         };
-        self.tree.mark_valid(envelope.id());
+        self.mark_valid(envelope.id());
         self.keep_state(node, child, group, cx);
         node.settle(self.id);
         true

@@ -5,6 +5,7 @@ use std::{
 
 use super::{
     channel::Channel,
+    choose::Weighed,
     comeback::Comeback,
     enter::TreeAsk,
     handover::HandOver,
@@ -15,6 +16,7 @@ use super::{
     renew::Renewal,
     rows::{self, MLS, PackageRow, StateRow},
     share::Share,
+    sizes::Counts,
     start_over::Roots,
 };
 use crate::{
@@ -58,6 +60,7 @@ pub(super) struct Server {
     /// Who was asked for bodies that are not held.
     pub asked: BTreeMap<EnvelopeId, BTreeSet<PeerId>>,
     pub choice: Option<Choice>,
+    pub weighed: Weighed,
     pub head: Option<StateId>,
     pub fork_moved: ForkMoved,
     pub stand: Option<StateId>,
@@ -98,6 +101,7 @@ pub(super) struct Server {
     pub roots: Roots,
     /// When this device starts the group over, unless somebody answers before.
     pub start_over_at: Option<Timestamp>,
+    pub counts: Counts,
 }
 
 /// When a commit last came that competes with another.
@@ -148,6 +152,7 @@ impl Server {
             bodies: BTreeSet::new(),
             asked: BTreeMap::new(),
             choice: None,
+            weighed: Weighed::default(),
             head: None,
             fork_moved: ForkMoved::Never,
             stand: None,
@@ -177,6 +182,7 @@ impl Server {
             window_at: None,
             roots: Roots::default(),
             start_over_at: None,
+            counts: Counts::default(),
         }
     }
 

@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     event::Event,
@@ -9,14 +6,14 @@ use super::{
     server::{CommitAt, ForkMoved, Server},
 };
 use crate::{
-    base::{Bug, DeviceId, EnvelopeId, IdentityId, StateId},
+    base::EnvelopeId,
     state::{
         authority::{InsertError, Inserted, authorize},
         crdt::{Structure, StructureOp},
         envelope::{PayloadType, Verified, plain},
         mls::{
             CommitPayload, VotePayload,
-            tree::{Addition, Choice, Commit, Root, View, Vote},
+            tree::{Addition, Commit, Vote},
         },
     },
 };
@@ -27,6 +24,7 @@ impl Server {
         if self.insert(envelope).is_err() {
             return;
         }
+        self.weighed.note_fact();
         self.roots.note(envelope);
         if envelope.body().is_some() {
             self.bodies.insert(envelope.id());
@@ -226,119 +224,5 @@ impl Server {
                 node.queue(Work::Keep { server, envelope: waited, from: None });
             }
         }
-    }
-
-    /// Walks the tree again: the head, a vote where it is due, and the stand.
-    fn choose(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        if self.fork_moved == ForkMoved::Now {
-            self.fork_moved = ForkMoved::At(cx.now);
-        }
-        if Bug::VotesAfterJudging.is_planted() {
-            self.choice = self.tree.choose(&self.view());
-        }
-        self.vote(node, cx);
-        let choice = self.tree.choose(&self.view());
-        if choice.as_ref().is_none_or(|choice| self.may_choose(choice)) {
-            self.choice = choice;
-        }
-        let head = self.choice.as_ref().map(|choice| choice.head);
-        if head != self.head {
-            self.head = head;
-            self.reconcile_at = None;
-        }
-        let Some(head) = head else { return };
-        let kept = |state: &StateId| self.may_stand_on(state);
-        let stand = self.tree.stand(&self.view(), &kept).map(|choice| choice.head);
-        if let Some(stand) = stand.filter(|stand| Some(*stand) != self.stand) {
-            node.queue(Work::StandOn(self.id, stand));
-        }
-        if !self.kept.contains_key(&head) {
-            self.go_after(node, head);
-        }
-    }
-
-    /// Any choice: how far back this device can go decides nothing.
-    fn may_choose(&self, choice: &Choice) -> bool {
-        let oldest = self.kept.values().min_by_key(|kept| kept.number);
-        !Bug::WalksFromTheOldestKept.is_planted()
-            || oldest.is_none_or(|oldest| choice.path.contains(&oldest.row.state))
-    }
-
-    /// Goes after the states that messages wait for.
-    fn chase(&self, node: &mut Node) {
-        for state in self.unopened.keys() {
-            if self.kept.contains_key(state) {
-                self.open_waiting(node, state);
-            } else if self.unreachable.contains_key(state) {
-                continue;
-            } else if self.tree.path_to(&self.view(), state).is_some() {
-                self.go_after(node, *state);
-            }
-        }
-    }
-
-    /// Votes for the head that was chosen last, before choosing anew, where that is due.
-    fn vote(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        let me = node.me().identity();
-        let Some((stand, chosen)) = self.stand.zip(self.choice.as_ref()) else { return };
-        let due = self.tree.vote_due(&self.view(), &me, &stand, chosen);
-        let due = due.filter(|_| !Bug::NeverVotes.is_planted());
-        if let Some(state) = due.filter(|_| self.is_member(&me)) {
-            let payload = VotePayload { state }.encode();
-            self.write_control(node, PayloadType::Vote, payload, cx);
-        }
-    }
-
-    pub(super) fn view(&self) -> TreeView<'_> {
-        TreeView { server: self }
-    }
-
-    /// The leaves of a state, by its headers.
-    pub(super) fn roster(&self, state: &StateId) -> BTreeMap<DeviceId, IdentityId> {
-        match &self.choice {
-            Some(choice) if choice.head == *state => choice.roster.clone(),
-            _ => self.tree.roster(&self.view(), state).unwrap_or_default(),
-        }
-    }
-}
-
-/// What the tree asks of authority and holdings.
-pub(super) struct TreeView<'a> {
-    server: &'a Server,
-}
-
-impl View for TreeView<'_> {
-    fn counts(&self, envelope: &EnvelopeId) -> bool {
-        self.server.authority.supports(envelope) || Bug::CountsTheRemoved.is_planted()
-    }
-
-    fn seniority(&self, identity: &IdentityId) -> u64 {
-        self.server.place_of(identity)
-    }
-
-    /// Roots that nobody was entitled to are not added; a removal can take the weight of later ones.
-    fn standing(&self, root: &Root) -> Option<u64> {
-        let counts = root.generation == 0 || self.counts(&root.envelope);
-        self.server.roots.standing(&root.envelope).filter(|_| counts)
-    }
-
-    fn is_out(&self, identity: &IdentityId) -> bool {
-        !self.server.is_member(identity)
-    }
-
-    fn body_held(&self, commit: &EnvelopeId) -> bool {
-        self.server.bodies.contains(commit)
-    }
-
-    fn knows(&self, envelope: &EnvelopeId, earlier: &EnvelopeId) -> bool {
-        let dag = self.server.authority.dag();
-        dag.index(earlier)
-            .zip(dag.index(envelope))
-            .is_some_and(|(earlier, envelope)| dag.is_before(earlier, envelope))
-    }
-
-    fn pleaded(&self, commit: &EnvelopeId, addition: &Addition) -> bool {
-        let mut pleas = self.server.packages.all_pleas(&addition.device);
-        pleas.any(|plea| plea.package == addition.package && self.knows(commit, &plea.envelope))
     }
 }

@@ -1,7 +1,8 @@
 use super::machine::Machine;
 use crate::base::{ServerId, StateId};
 
-/// How much a machine holds in memory, over all its servers: for tests and for whoever operates a node.
+/// How much a machine holds in memory, over all its servers, and what it has counted since it began: for
+/// tests and for whoever operates a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sizes {
     /// Steps to be made.
@@ -18,6 +19,17 @@ pub struct Sizes {
     pub kept: usize,
     /// Groups held in memory.
     pub groups: usize,
+    /// Messages opened because somebody handed them over, so far.
+    pub handed_over: usize,
+    /// Messages under a key that had been used before, so far: of somebody who ran twice, or who means harm.
+    pub reused: usize,
+}
+
+/// What is counted of one server.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub handed_over: usize,
+    pub reused: usize,
 }
 
 impl Machine {
@@ -31,6 +43,8 @@ impl Machine {
             sizes.drafts += server.drafts.len();
             sizes.kept += server.kept.len();
             sizes.groups += server.groups.len();
+            sizes.handed_over += server.counts.handed_over;
+            sizes.reused += server.counts.reused;
         }
         sizes
     }

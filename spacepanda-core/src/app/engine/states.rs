@@ -60,7 +60,7 @@ impl Server {
         }
         match self.process(&parent, &envelope, cx) {
             Ok(group) => {
-                self.tree.mark_valid(commit);
+                self.mark_valid(commit);
                 self.keep_state(node, at.payload.child, group, cx);
                 node.settle(self.id);
             }
@@ -70,7 +70,7 @@ impl Server {
             }
             Err(MlsError::Storage) => {}
             Err(_) => {
-                self.tree.mark_invalid(commit);
+                self.mark_invalid(commit);
                 node.settle(self.id);
             }
         }
@@ -155,6 +155,7 @@ impl Server {
         rows::put_state(&mut cx.fx.batch, number, &row);
         self.unreachable.remove(&state);
         self.kept.insert(state, Kept { number, row, key: Some(key) });
+        self.weighed.note_kept();
         self.hold_group(state, group);
         self.open_waiting(node, &state);
     }
@@ -256,6 +257,7 @@ impl Server {
         }
         let packages = self.packages_of(&state);
         let Some(kept) = self.kept.remove(&state) else { return };
+        self.weighed.note_kept();
         self.groups.remove(&state);
         let scope = rows::state_key(kept.number);
         // What the rows are wrapped by goes first.

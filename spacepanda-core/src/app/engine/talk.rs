@@ -157,6 +157,7 @@ impl Server {
         if !self.save_group(&payload.state, cx) {
             return;
         }
+        self.counts.reused += usize::from(matches!(opened, Err(MlsError::Used)));
         match opened.map_err(|error| Unopened::of(&error)) {
             Ok(opened) => self.read(node, &envelope, &payload, Ok(opened), cx),
             Err(Unopened::ForAll(reason)) => self.read(node, &envelope, &payload, Err(reason), cx),

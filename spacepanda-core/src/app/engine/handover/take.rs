@@ -82,6 +82,7 @@ impl Server {
         }
         match check(channel, answer, cx) {
             Some((envelope, payload, opened)) => {
+                self.counts.handed_over += 1;
                 self.read(node, &envelope, &payload, Ok(opened), cx);
             }
             None => self.handover.not_held(&place, &peer),
