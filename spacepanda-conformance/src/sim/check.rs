@@ -265,7 +265,7 @@ impl World<'_> {
     fn nothing_is_lost(&self, view: &View, views: &[View]) -> Result<(), String> {
         let node = view.node;
         for said in self.story.said.iter().filter(|said| said.node == node) {
-            let (text, message) = (&said.text, (view.device, said.id));
+            let (text, message) = (&said.text, (view.device, said.id, said.channel));
             if !self.known.is_written(&message) {
                 return Err(format!("node {node} never wrote what it accepted: {text:?}"));
             }
@@ -369,5 +369,5 @@ impl World<'_> {
 }
 
 fn name(message: &Message) -> Name {
-    (message.device, message.id)
+    (message.device, message.id, message.channel)
 }
