@@ -179,6 +179,11 @@ impl Known {
         self.messages.contains_key(message)
     }
 
+    /// Whether a message has its name alone.
+    pub(super) fn is_named_once(&self, message: &Name) -> bool {
+        self.all_named(message).count() == 1
+    }
+
     fn all_named(&self, message: &Name) -> impl Iterator<Item = &Written> {
         self.messages.get(message).into_iter().flatten()
     }
