@@ -130,7 +130,8 @@ impl World<'_> {
             let mut status =
                 status.ok_or_else(|| format!("node {node} has no status of the server"))?;
             if !self.puppets.is_empty() {
-                // What a hostile member wrote nobody can open, perhaps.
+                // What a hostile member wrote nobody can open, perhaps, and who came in later is to open
+                // less of it and asks others. What anybody can open is compared message by message.
                 (status.unopened, status.asked) = (0, Vec::new());
             }
             let at = (status.stand, status.state_hash);
@@ -265,7 +266,7 @@ impl World<'_> {
     fn nothing_is_lost(&self, view: &View, views: &[View]) -> Result<(), String> {
         let node = view.node;
         for said in self.story.said.iter().filter(|said| said.node == node) {
-            let (text, message) = (&said.text, (view.device, said.id));
+            let (text, message) = (&said.text, (view.device, said.id, said.channel));
             if !self.known.is_written(&message) {
                 return Err(format!("node {node} never wrote what it accepted: {text:?}"));
             }
@@ -305,7 +306,7 @@ impl World<'_> {
                 match by_name.get(&at) {
                     Some(same) => {
                         shared.push(at);
-                        self.is_readable(same, other)?;
+                        self.is_readable(message, same, other)?;
                     }
                     None if self.known.is_for(&at, &other.device) => {
                         return Err(format!("node {two} lacks what node {one} lists: {message:?}"));
@@ -322,9 +323,18 @@ impl World<'_> {
         Ok(())
     }
 
-    fn is_readable(&self, same: &Message, other: &View) -> Result<(), String> {
-        let readable = matches!(same.text, Text::Known(_));
-        let hostile = self.known.is_hostile(&same.device);
+    /// What is for `other` it reads: what somebody says who means no harm, and of the rest what is read by
+    /// whoever lists `message`, since that is handed over. Both read the same.
+    fn is_readable(&self, message: &Message, same: &Message, other: &View) -> Result<(), String> {
+        let (read, readable) = (&message.text, matches!(same.text, Text::Known(_)));
+        // Which of several messages of one name is listed depends on where each begins to read.
+        if !self.known.is_named_once(&name(same)) {
+            return Ok(());
+        }
+        if readable && matches!(read, Text::Known(_)) && *read != same.text {
+            return Err(format!("node {} reads {same:?}, and another {message:?}", other.node));
+        }
+        let hostile = self.known.is_hostile(&same.device) && !matches!(read, Text::Known(_));
         if readable || hostile || !self.known.is_for(&name(same), &other.device) {
             return Ok(());
         }
@@ -379,5 +389,5 @@ impl World<'_> {
 }
 
 fn name(message: &Message) -> Name {
-    (message.device, message.id)
+    (message.device, message.id, message.channel)
 }

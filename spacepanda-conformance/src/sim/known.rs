@@ -16,8 +16,8 @@ use super::{
     set::Set,
 };
 
-/// A message's name in the world.
-pub(super) type Name = (DeviceId, MessageId);
+/// A message's name in the world. A hostile member may use an id in several channels.
+pub(super) type Name = (DeviceId, MessageId, ChannelId);
 
 /// Every envelope that any node keeps, as nobody in the world sees them together: what the checks
 /// judge by.
@@ -158,12 +158,14 @@ impl Known {
             past,
             above,
         };
-        let name = (header.sender, payload.id);
-        let named = self.messages.entry(name).or_default();
-        named.push(written);
-        match named.len() {
-            1 => Ok(()),
-            _ => Err(format!("{name:?} names two messages")),
+        let name = (header.sender, payload.id, header.channel);
+        let (first, last) = (ChannelId::new([0; 32]), ChannelId::new([0xff; 32]));
+        let ids = (header.sender, payload.id, first)..=(header.sender, payload.id, last);
+        let is_new = self.messages.range(ids).next().is_none();
+        self.messages.entry(name).or_default().push(written);
+        match is_new {
+            true => Ok(()),
+            false => Err(format!("{name:?} names two messages")),
         }
     }
 
@@ -175,6 +177,11 @@ impl Known {
     /// Whether a message was written, and kept by anybody.
     pub(super) fn is_written(&self, message: &Name) -> bool {
         self.messages.contains_key(message)
+    }
+
+    /// Whether a message has its name alone.
+    pub(super) fn is_named_once(&self, message: &Name) -> bool {
+        self.all_named(message).count() == 1
     }
 
     fn all_named(&self, message: &Name) -> impl Iterator<Item = &Written> {

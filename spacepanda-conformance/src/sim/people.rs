@@ -15,7 +15,7 @@ use super::{
 };
 
 /// How long somebody waits before they try again.
-pub(super) const AGAIN: Duration = Duration::from_secs(4);
+const AGAIN: Duration = Duration::from_secs(4);
 /// Later it is this part of the time that has passed.
 const AGAIN_PART_OF_ALL: u32 = 256;
 /// How long an invite is valid: longer than any run.
@@ -154,10 +154,14 @@ impl World<'_> {
 
     fn again(&mut self, step: Step) {
         if step.matters() && !self.story.over {
-            // Somebody may sleep for months: who waits for them looks less and less often.
-            let pause = AGAIN.max(self.now.since(BEGIN) / AGAIN_PART_OF_ALL);
-            self.after(pause, Happening::Do(step));
+            self.after(self.pause(), Happening::Do(step));
         }
+    }
+
+    /// How long to wait before what cannot be done now is tried again. Somebody may sleep for months: who
+    /// waits for them looks less and less often.
+    pub(super) fn pause(&self) -> Duration {
+        AGAIN.max(self.now.since(BEGIN) / AGAIN_PART_OF_ALL)
     }
 
     /// A call was answered.

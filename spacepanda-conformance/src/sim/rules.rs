@@ -34,6 +34,8 @@ struct Placed {
     timestamp: Timestamp,
     operation: Option<Operation>,
     past: Set,
+    /// Of an admission: the invite by which its past entitles it, if one does.
+    invite: Option<usize>,
 }
 
 /// Something said in a channel.
@@ -75,7 +77,9 @@ impl Rules {
             timestamp: header.timestamp,
             operation,
             past,
+            invite: None,
         });
+        self.all[at].invite = self.entitling_invite(at);
         Some(())
     }
 
@@ -260,7 +264,7 @@ impl Rules {
                 let known = self.counting(&placed.past);
                 self.is_member(&author, &known)
                     && !self.is_spent(request, &known)
-                    && self.admits_by(at, &request.invite, counting)
+                    && placed.invite.is_some_and(|issued| self.admits_by(at, issued, counting))
             }
             // Once entitled by its past it counts.
             Some(Operation::Leave) => self.is_member(&author, &self.counting(&placed.past)),
@@ -279,13 +283,25 @@ impl Rules {
         known.iter().any(|end| self.takes(end, guest) && self.all[end].past.iter().any(grants))
     }
 
-    /// Whether an invite of this key lets somebody in.
-    fn admits_by(&self, at: usize, key: &[u8; 32], counting: &Set) -> bool {
+    /// The invite by which an admission's past entitles it. A hostile member may issue one of a key that
+    /// somebody else's has: the best counts, the founder's, then the first.
+    fn entitling_invite(&self, at: usize) -> Option<usize> {
+        let placed = &self.all[at];
+        let Some(Operation::Admit(request)) = &placed.operation else { return None };
+        let known = self.counting(&placed.past);
+        let entitles = |issued: &usize| {
+            self.issues(*issued, &request.invite) && self.admits_by(at, *issued, &known)
+        };
+        placed.past.iter().filter(entitles).min_by_key(|issued| {
+            let author = self.all[*issued].author;
+            (!author.is_some_and(|author| self.is_founder(&author)), self.rank(*issued))
+        })
+    }
+
+    /// Whether an invite lets in whom an admission names.
+    fn admits_by(&self, at: usize, issued: usize, counting: &Set) -> bool {
         let placed = &self.all[at];
         let past = counting.common(&placed.past);
-        let Some(issued) = past.iter().find(|issued| self.issues(*issued, key)) else {
-            return false;
-        };
         let Some(Operation::IssueInvite(invite)) = &self.all[issued].operation else {
             return false;
         };
@@ -298,8 +314,9 @@ impl Rules {
         };
         let Some(Operation::Admit(request)) = &placed.operation else { return false };
         let guest = request.certificate.identity;
-        let used = self.guests(key, &past).iter().filter(|other| **other != guest).count();
-        placed.timestamp <= invite.expires
+        let used = self.guests(issued, &past).iter().filter(|other| **other != guest).count();
+        past.has(issued)
+            && placed.timestamp <= invite.expires
             && !counting.iter().any(revokes)
             && invite.max_uses.is_none_or(|uses| used < uses as usize)
             && self.is_able(&issuer, at, counting)
@@ -327,22 +344,28 @@ impl Rules {
     }
 
     fn is_surplus(&self, grant: usize, counting: &Set) -> bool {
-        let Some(Operation::Admit(request)) = &self.all[grant].operation else { return false };
-        let issued = (0..self.all.len()).find(|at| self.issues(*at, &request.invite));
-        let issued = issued.and_then(|at| self.all[at].operation.as_ref());
-        let Some(Operation::IssueInvite(invite)) = issued else { return false };
-        let guests = self.guests(&request.invite, counting);
+        let Placed { operation: Some(Operation::Admit(request)), invite: Some(issued), .. } =
+            &self.all[grant]
+        else {
+            return false;
+        };
+        let Some(Operation::IssueInvite(invite)) = &self.all[*issued].operation else {
+            return false;
+        };
+        let guests = self.guests(*issued, counting);
         invite.max_uses.is_some_and(|uses| {
             guests.iter().skip(uses as usize).any(|guest| *guest == request.certificate.identity)
         })
     }
 
     /// Who came by an invite, in the order in which they came.
-    fn guests(&self, key: &[u8; 32], counting: &Set) -> Vec<IdentityId> {
+    fn guests(&self, issued: usize, counting: &Set) -> Vec<IdentityId> {
         let mut admitted: Vec<_> = counting
             .iter()
-            .filter_map(|at| match &self.all[at].operation {
-                Some(Operation::Admit(request)) if request.invite == *key => {
+            .filter_map(|at| match &self.all[at] {
+                Placed { operation: Some(Operation::Admit(request)), invite, .. }
+                    if *invite == Some(issued) =>
+                {
                     Some((self.rank(at), request.certificate.identity))
                 }
                 _ => None,

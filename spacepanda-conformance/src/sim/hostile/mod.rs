@@ -16,7 +16,6 @@ mod states;
 use std::collections::BTreeSet;
 
 use super::{
-    people::AGAIN,
     plan::Deed,
     trace::Kind,
     world::{Happening, World},
@@ -60,7 +59,7 @@ impl World<'_> {
         }
         if !self.nodes[who].is_started() || !self.story.people[who].joined {
             if !self.story.over {
-                self.after(AGAIN, Happening::Misbehave(deed));
+                self.after(self.pause(), Happening::Misbehave(deed));
             }
             return Ok(());
         }

@@ -65,6 +65,7 @@ impl Plot {
             Malice::Root => self.root(),
             Malice::Lie => self.lie(),
             Malice::Intrude => self.intrude(),
+            Malice::Smuggle => self.smuggle(),
         }
     }
 

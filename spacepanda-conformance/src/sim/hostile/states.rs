@@ -119,13 +119,43 @@ impl Plot {
         &mut self,
         change: impl FnOnce(&mut Self, &mut CommitPayload, &mut Vec<u8>),
     ) -> Vec<Verified> {
-        let forge = self.forge();
-        let Some((header, merged)) = self.commit_of(&Change::default(), &forge) else {
-            return Vec::new();
-        };
+        self.untrue(&Change::default(), &self.forge(), change)
+    }
+
+    fn untrue(
+        &mut self,
+        made: &Change,
+        forge: &Forge,
+        change: impl FnOnce(&mut Self, &mut CommitPayload, &mut Vec<u8>),
+    ) -> Vec<Verified> {
+        let Some((header, merged)) = self.commit_of(made, forge) else { return Vec::new() };
         let (mut payload, mut body) = (merged.payload, merged.body.encode());
         change(self, &mut payload, &mut body);
         self.signed(header, &payload, body).into_iter().collect()
+    }
+
+    /// A commit that adds or removes somebody, or both, of which its header names nobody, or one less.
+    pub(super) fn smuggle(&mut self) -> Vec<Errand> {
+        let mut forge = self.forge();
+        let mut made = Change::default();
+        if self.chance.once_in(2) {
+            let guest = self.stranger();
+            let package = self.package(&guest);
+            forge.admit(&guest, package.clone());
+            made.adds.push(package);
+        }
+        if made.adds.is_empty() || self.chance.once_in(2) {
+            made.removes = self.others();
+            made.removes.truncate(1);
+        }
+        let names_the_removal = self.chance.once_in(2);
+        let written = self.untrue(&made, &forge, |_, payload, _| {
+            payload.adds.clear();
+            if !names_the_removal {
+                payload.removes.clear();
+            }
+        });
+        self.tell(&written)
     }
 
     /// The commit of somebody else, in one's own name, with a child that there is already.

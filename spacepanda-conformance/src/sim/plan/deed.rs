@@ -65,6 +65,8 @@ malices! {
     Lie "lie",
     /// Requests to come in by invites that they know of.
     Intrude "intrude",
+    /// Commits that hold more than their headers name.
+    Smuggle "smuggle",
 }
 
 impl Deed {

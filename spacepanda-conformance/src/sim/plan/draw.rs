@@ -43,8 +43,20 @@ const HOSTILE_MAX: u64 = 2;
 /// How many kinds of harm one of them does at most.
 const WAYS_MAX: usize = 6;
 
+/// Of so many pleas one is the first of a series, one a minute.
+const SERIES_ONE_IN: u32 = 4;
+/// Of so many commits one holds more than it says.
+const SMUGGLED_ONE_IN: u32 = 5;
+/// How many more there are in a series.
+const SERIES_LEN: u32 = 8;
+/// Between two of them.
+const SERIES_EVERY: Duration = Duration::from_secs(60);
+
 /// Kinds of faults; each is in about half of the runs.
 const KINDS: usize = 12;
+
+/// What a hostile member does is drawn from these; smuggling is a way to commit.
+const WAYS: &[Malice] = Malice::ALL.split_at(Malice::ALL.len() - 1).0;
 
 struct Draw {
     chance: Chance,
@@ -155,7 +167,7 @@ impl Draw {
         for _ in 0..=self.chance.below(HOSTILE_MAX) {
             let who = self.other();
             let ways = (0..3 + self.chance.index(WAYS_MAX - 2))
-                .map(|_| Malice::ALL[self.chance.index(Malice::ALL.len())]);
+                .map(|_| WAYS[self.chance.index(WAYS.len())]);
             hostile.push((who, ways.collect()));
         }
         for _ in 0..count.max(1) {
@@ -164,7 +176,16 @@ impl Draw {
             let at = DEEDS_FROM + self.chance.within(SPREAD - DEEDS_FROM);
             // Below 2^32.
             let number = self.chance.below(1 << 32) as u32;
+            let smuggles = malice == Malice::Commit && number.is_multiple_of(SMUGGLED_ONE_IN);
+            let malice = if smuggles { Malice::Smuggle } else { malice };
             self.put(at, What::Harm(Deed { who, malice, number }));
+            if malice == Malice::Plead && number.is_multiple_of(SERIES_ONE_IN) {
+                for turn in 1..=SERIES_LEN {
+                    let number = number.wrapping_add(turn);
+                    let at = at + SERIES_EVERY * turn;
+                    self.put(at, What::Harm(Deed { who, malice, number }));
+                }
+            }
         }
     }
 

@@ -112,10 +112,7 @@ impl Machine {
             if device == me || links.peers.contains_key(&device) || links.is_dialling(&device) {
                 continue;
             }
-            let Some(addresses) = links.addresses_of(&device).filter(|list| !list.is_empty())
-            else {
-                continue;
-            };
+            let Some(addresses) = links.addresses_of(&device) else { continue };
             let first = Redial::new(cx.now);
             if links.redials.entry(device).or_insert(first).at <= cx.now {
                 links.dial(Dial::Member(device), addresses, cx);
@@ -178,5 +175,26 @@ impl Node {
             let frame = cbor::encode(&Records { records: some.to_vec() });
             self.send(peer, Kind::AddressRecords, &frame, cx);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{base::Secret, state::identity::KeyPair};
+
+    #[test]
+    fn nobody_is_waited_for_who_told_no_address() {
+        let keys = KeyPair::from_secret(Secret::new([1; 32]));
+        let device = DeviceId::new(*keys.public());
+        let now = Timestamp::from_micros(1_700_000_000_000_000);
+        let mut links = Links::default();
+        links.redials.insert(device, Redial::new(now));
+        assert_eq!(links.deadline(), None);
+        links.book.insert(device, AddressRecord::sign(&keys, 1, Vec::new()));
+        assert_eq!(links.deadline(), None);
+        links.book.insert(device, AddressRecord::sign(&keys, 2, vec!["there".to_owned()]));
+        assert_eq!(links.deadline(), Some(now));
     }
 }

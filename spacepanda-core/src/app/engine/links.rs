@@ -98,9 +98,13 @@ impl Links {
         self.peers.get(peer).is_some_and(|peer| peer.joins == Some(*server))
     }
 
-    /// The addresses of a device, if they are known.
+    /// The addresses of a device, if any are known.
     pub(super) fn addresses_of(&self, device: &DeviceId) -> Option<Vec<String>> {
-        self.book.get(device).map(|record| record.addresses.clone())
+        self.record_of(device).map(|record| record.addresses.clone())
+    }
+
+    fn record_of(&self, device: &DeviceId) -> Option<&AddressRecord> {
+        self.book.get(device).filter(|record| !record.addresses.is_empty())
     }
 
     pub(super) fn load_book(&mut self, rows: &[(Bytes, Bytes)]) {
@@ -112,10 +116,15 @@ impl Links {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let waiting =
-            |device: &DeviceId| !self.peers.contains_key(device) && !self.is_dialling(device);
-        let redials = self.redials.iter().filter(|(device, _)| waiting(device));
+        let redials = self.redials.iter().filter(|(device, _)| self.is_to_be_dialled(device));
         redials.map(|(_, redial)| redial.at).chain(self.unproven_until()).min()
+    }
+
+    /// Whether a device is without a link, and can be dialled. Of whoever came and told no address
+    /// there is nothing to wait for.
+    fn is_to_be_dialled(&self, device: &DeviceId) -> bool {
+        let linked = self.peers.contains_key(device) || self.is_dialling(device);
+        !linked && self.record_of(device).is_some()
     }
 
     pub(super) fn is_dialling(&self, device: &DeviceId) -> bool {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     base::EnvelopeId,
     state::{
-        authority::{InsertError, Inserted, authorize},
+        authority::{CommitHeader, InsertError, Inserted, authorize},
         crdt::{Structure, StructureOp},
         envelope::{PayloadType, Verified, plain},
         mls::{
@@ -99,8 +99,29 @@ impl Server {
         if self.tree.children(&payload.parent).len() > 1 {
             self.fork_moved = ForkMoved::Now;
         }
+        self.judge_headers(envelope.id(), &payload.parent);
         let (tip, at) = (envelope.tip(), header.timestamp);
         self.commits.insert(envelope.id(), CommitAt { tip, at, payload });
+    }
+
+    /// Notes whether a commit that has just arrived is forbidden, and the first on its parent with the
+    /// second: whoever cannot check them for lack of that state must choose as those do who can.
+    fn judge_headers(&mut self, arrived: EnvelopeId, parent: &StateId) {
+        let mut commits = self.tree.commits_on(parent);
+        match commits.len() {
+            0 | 1 => return,
+            2 => {}
+            _ => commits.retain(|commit| commit.envelope == arrived),
+        }
+        let is_forbidden = |commit: &&&Commit| {
+            let adds: Vec<DeviceId> = commit.adds.iter().map(|added| added.device).collect();
+            let (device, removes) = (commit.device, commit.removes.as_slice());
+            let header = CommitHeader { device, adds: &adds, removes };
+            self.authority.forbids(&commit.envelope, &header)
+        };
+        let forbidden: Vec<EnvelopeId> =
+            commits.iter().filter(is_forbidden).map(|commit| commit.envelope).collect();
+        forbidden.into_iter().for_each(|commit| self.tree.forbid(commit));
     }
 
     fn take_in_vote(&mut self, envelope: &Verified) {

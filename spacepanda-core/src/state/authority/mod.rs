@@ -44,7 +44,7 @@ pub use join::{JoinRequest, JoinRequestError, KEY_PACKAGE_LEN_MAX};
 pub use known::{AdmitError, OpenInvite};
 pub use matrix::{Because, ChannelPolicy, Explanation, Invite, Member, PermissionMatrix};
 pub use operation::{ControlOp, IssueInvite, Operation, OperationError, Role};
-pub use policy::CommitFault;
+pub use policy::{CommitFault, CommitHeader};
 pub use query::Judged;
 pub use resolver::{Authority, Missing, Recount};
 pub use standing::{Seniority, Standing};

@@ -39,6 +39,17 @@ pub enum CommitFault {
     Proposal,
 }
 
+/// What a commit's header says of it.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitHeader<'a> {
+    /// Who made it.
+    pub device: DeviceId,
+    /// The devices it adds.
+    pub adds: &'a [DeviceId],
+    /// The devices it removes.
+    pub removes: &'a [DeviceId],
+}
+
 /// Checks that a commit holds nothing but what its causal past calls for: additions by value of
 /// devices that may read, removals by value of devices that may not, its author's own path, and the
 /// version going up. It never leads to a leaf that cannot speak the group's version.
@@ -66,6 +77,16 @@ pub(super) fn check(
     }
     check_proposals(past, channel, &facts.proposals)?;
     check_version(facts)
+}
+
+/// Whether a commit's header alone shows that the policy refuses it: its author may not commit, or it adds
+/// or removes whom its past does not call for. A header that says otherwise than its commit is refused
+/// where the commit is processed.
+pub(super) fn forbids(past: &PermissionMatrix, header: &CommitHeader<'_>) -> bool {
+    let CommitHeader { device, adds, removes } = header;
+    let reads = |device: &DeviceId| may_read(past, None, device);
+    let stays = |device: &DeviceId| !adds.contains(device) && reads(device);
+    !reads(device) || !adds.iter().all(reads) || removes.iter().any(stays)
 }
 
 fn check_proposals(

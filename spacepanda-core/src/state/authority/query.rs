@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Authority, Capability, Explanation, Operation, Said, Standing, log::of, resolve, view::View,
+    Authority, Capability, CommitHeader, Explanation, Operation, Said, Standing, log::of, policy,
+    resolve, view::View,
 };
 use crate::base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Tip};
 
@@ -64,6 +65,14 @@ impl Authority {
     pub fn certifies(&self, past: &[EnvelopeId], device: &DeviceId) -> Option<IdentityId> {
         let past = self.log.dag.closure(past).ok()?;
         self.log.certifies(&past, device)
+    }
+
+    /// Whether what a commit's header says is forbidden by what the commit's own past resolves to: the
+    /// same everywhere and for ever, and known without the commit's body or its parent. The group is the
+    /// server's. `false` if the envelope is not here.
+    pub fn forbids(&self, commit: &EnvelopeId, header: &CommitHeader<'_>) -> bool {
+        // A commit is no operation: it resolves to what its past does.
+        self.resolve(&[*commit]).is_ok_and(|past| policy::forbids(&past, header))
     }
 
     /// The admissions of somebody that count, as of the last [`Self::settle`], by id: what a floor

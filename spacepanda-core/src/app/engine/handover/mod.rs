@@ -28,8 +28,9 @@ const GATHER: Duration = Duration::from_millis(200);
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// The pause after everybody was asked in vain; it doubles each time.
 const PAUSE_MIN: Duration = Duration::from_secs(15);
-/// The longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
+/// The longest such pause. Whoever connects is asked at once; what nobody ever opened, as a hostile member
+/// can write, must not keep everybody busy for ever.
+const PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Peers of one server that have to answer at once, each for one request.
 const ASKS_MAX: usize = 8;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        Act, Because, Capability, CommitFacts, CommitFault, Denied, LeafFacts, Need, ProposalFacts,
-        Touch, authorize,
+        Act, Because, Capability, CommitFacts, CommitFault, CommitHeader, Denied, LeafFacts, Need,
+        ProposalFacts, Touch, authorize,
     },
     world::{ADA, At, BOB, FOUNDER, OWNER, World, person},
 };
@@ -271,4 +271,28 @@ fn a_group_moves_up_to_what_all_can_speak_and_never_down() {
 
 fn fault(why: CommitFault) -> Result<(), Denied> {
     Err(Denied::Commit(why))
+}
+
+#[test]
+fn a_commit_is_forbidden_by_its_header_as_by_its_proposals() {
+    let mut house = House::new();
+    let (founder, ada, bob) = (FOUNDER, ADA, BOB);
+    let forbids = |house: &House, knows: At, by: usize, adds: &[usize], removes: &[usize]| {
+        let device = |person: &usize| house.world.people[*person].device_id();
+        let adds: Vec<_> = adds.iter().map(device).collect();
+        let removes: Vec<_> = removes.iter().map(device).collect();
+        let header = CommitHeader { device: device(&by), adds: &adds, removes: &removes };
+        house.world.authority.forbids(&house.world.id(knows), &header)
+    };
+    let secret = house.secret;
+    assert!(!forbids(&house, secret, ada, &[], &[]));
+    assert!(forbids(&house, secret, bob, &[], &[]), "a stranger commits");
+    assert!(!forbids(&house, house.ada, founder, &[ada], &[]));
+    assert!(forbids(&house, house.open, founder, &[ada], &[]), "she was not let in yet");
+    assert!(forbids(&house, secret, ada, &[], &[founder]));
+    assert!(!forbids(&house, secret, ada, &[founder], &[founder]), "he may have pleaded");
+    let kick = house.world.kick(FOUNDER, &[secret], ADA);
+    assert!(!forbids(&house, kick, founder, &[], &[ada]));
+    assert!(forbids(&house, secret, founder, &[], &[ada]), "by its past she is in");
+    assert!(forbids(&house, kick, ada, &[], &[]));
 }

@@ -75,7 +75,7 @@ impl CommitTree {
                 continue;
             }
             below.insert(at, through);
-            if let Some(root) = self.root_at(&at) {
+            if let Some(root) = self.root_at(&reading, &at) {
                 return Some((root, self.follow_down(&below, at)));
             }
             let makers = self.makers(&reading, &at);
@@ -84,8 +84,18 @@ impl CommitTree {
         None
     }
 
-    fn root_at(&self, state: &StateId) -> Option<&Root> {
-        self.claims.get(state)?.iter().find_map(|claim| self.roots.get(claim))
+    /// The root that made a state. Where others claim the state, too, it must be one that counts: else
+    /// anybody could cut a path off by calling a state on it the first of a generation.
+    fn root_at(&self, reading: &Reading<'_>, state: &StateId) -> Option<&Root> {
+        let claims = self.claims.get(state)?;
+        let proven = |claim: &EnvelopeId| self.verdicts.get(claim) == Some(&Verdict::Valid);
+        let counts = |root: &&Root| {
+            claims.len() == 1
+                || reading.may_be_true(state, &root.envelope)
+                    && reading.view.standing(root).is_some()
+                    && !claims.iter().any(proven)
+        };
+        claims.iter().filter_map(|claim| self.roots.get(claim)).find(counts)
     }
 
     /// The commits that claim a state, the most credible last.

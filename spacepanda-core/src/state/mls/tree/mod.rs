@@ -51,6 +51,8 @@ pub struct CommitTree {
     votes_for: BTreeMap<StateId, BTreeSet<EnvelopeId>>,
     by_device: BTreeMap<(DeviceId, StateId), usize>,
     verdicts: BTreeMap<EnvelopeId, Verdict>,
+    /// The commits of which authority forbids what their headers say.
+    forbidden: BTreeSet<EnvelopeId>,
     /// A small number for each identity that wrote something, so that sets of them are bits.
     people: BTreeMap<IdentityId, usize>,
 }
@@ -122,7 +124,13 @@ impl CommitTree {
         self.verdicts.insert(commit, Verdict::Invalid);
     }
 
-    /// Whether a commit is void whatever its body holds: it removes and adds the same device, which did
+    /// Notes that authority, as the commit's own past resolves, forbids what its header says: it is void,
+    /// for whoever holds its parent and for whoever never did.
+    pub fn forbid(&mut self, commit: EnvelopeId) {
+        self.forbidden.insert(commit);
+    }
+
+    /// Whether a commit is void whatever its body holds: authority forbids what it says; or it removes and adds the same device, which did
     /// not plead in its past to be added again by that package; or its log,
     /// followed back from it, already holds a commit of that device on the same parent (on two branches of
     /// a forked log neither is before the other); or its past already holds a claim to the state that it

@@ -29,7 +29,8 @@ impl<'a> Reading<'a> {
 
     pub(super) fn void(&self, place: usize) -> bool {
         let commit = self.tree.commit(place);
-        self.captures(commit)
+        self.tree.forbidden.contains(&commit.envelope)
+            || self.captures(commit)
             || self.tree.repeats(commit)
             || !self.may_be_true(&commit.child, &commit.envelope)
     }

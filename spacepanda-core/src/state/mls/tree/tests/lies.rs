@@ -83,3 +83,19 @@ fn leading_back_to_the_path_brings_no_support() {
     }
     assert_eq!(tree.head(&known), state("b"));
 }
+
+#[test]
+fn a_commit_that_authority_forbids_wins_no_tie_and_shows_where_its_author_stood() {
+    let mut tree = group(&FIVE).with([
+        commit("ann", "base", "a"),
+        commit("eve", "base", "e").removing(&["ann"]),
+        commit("eve", "e", "f"),
+    ]);
+    assert_eq!(tree.head(&seniors()), state("f"));
+    tree.forbid(envelope("e"));
+    assert!(tree.is_void(&seniors(), &envelope("e")));
+    assert_eq!(tree.head(&seniors()), state("a"));
+    // Whatever led somebody in there.
+    tree.mark_valid(envelope("e"));
+    assert_eq!(tree.head(&seniors()), state("a"));
+}

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::seniors;
 use crate::{
     base::DeviceId,
-    state::mls::tree::{CommitTree, fixture::*},
+    state::mls::tree::{CommitTree, Root, fixture::*},
 };
 
 #[test]
@@ -61,4 +61,18 @@ fn orphans_wait_for_their_parent() {
     tree.add_root(root("ann", "root"));
     tree.add_commit(commit("ann", "root", "base").adding(&["bob", "cat"]));
     assert_eq!(tree.head(&seniors()), state("b"));
+}
+
+#[test]
+fn whoever_calls_a_state_on_the_path_a_root_cuts_nothing_off() {
+    let mut tree = group(&FIVE).with([commit("ann", "base", "a"), commit("bob", "a", "b")]);
+    let mut known = seniors();
+    let before = tree.roster(&known, &state("b")).unwrap();
+    let lie = Root { generation: 1, envelope: envelope("lie"), ..root("eve", "a") };
+    tree.add_root(lie);
+    known.pasts.insert(envelope("lie"), [envelope("a")].into());
+    tree.add_root(Root { generation: 2, envelope: envelope("usurped"), ..root("eve", "a") });
+    known.standings.insert(envelope("usurped"), None);
+    assert_eq!(tree.generation(&known, &state("b")), Some(0));
+    assert_eq!(tree.roster(&known, &state("b")).unwrap(), before);
 }
