@@ -118,6 +118,9 @@ impl World<'_> {
             Fault::Full { who, lasts } if who < nodes => {
                 self.nodes[who].full = Some(self.now.saturating_add(lasts));
             }
+            Fault::Stall { who, lasts } if who < nodes => {
+                self.nodes[who].stalled = Some(self.now.saturating_add(lasts));
+            }
             Fault::Gone { who } if who < nodes => {
                 self.stop(who, true, false)?;
                 self.nodes[who].gone = true;
@@ -154,7 +157,7 @@ impl World<'_> {
     pub(super) fn end_faults(&mut self) {
         self.faults.end();
         for node in &mut self.nodes {
-            (node.harm, node.full) = (None, None);
+            (node.harm, node.full, node.stalled) = (None, None, None);
         }
     }
 
@@ -202,6 +205,10 @@ impl World<'_> {
     /// A save of a node ends.
     pub(super) fn save_ends(&mut self, node: usize, life: u32) -> Result<Option<usize>, String> {
         if self.nodes[node].life != life || !self.nodes[node].is_running() {
+            return Ok(None);
+        }
+        if let Some(until) = self.nodes[node].stalled.filter(|until| *until > self.now) {
+            self.at(until, Happening::Saved(node, life));
             return Ok(None);
         }
         self.meet_point(node);

@@ -12,6 +12,7 @@ use spacepanda_core::{
 use super::{
     branches::Branches,
     outcome::Totals,
+    packages::Packages,
     rules::{Rules, Said},
     set::Set,
 };
@@ -45,6 +46,7 @@ pub(super) struct Known {
     named: BTreeMap<EnvelopeId, Set>,
     /// Each state that somebody left, and where they went.
     pub(super) moves: Vec<(StateId, StateId)>,
+    packages: Packages,
     commits: usize,
     roots: usize,
     votes: usize,
@@ -109,6 +111,7 @@ impl Known {
             PayloadType::Commit => {
                 let commit = CommitPayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.commits += 1;
+                self.packages.note_commit(header.sender, &commit);
                 self.branches.add_commit(id, header.sender, commit.clone());
                 // What a hostile member says of a state that somebody else made is not so.
                 if self.is_hostile(&header.sender) {
@@ -127,6 +130,7 @@ impl Known {
                 let payload =
                     KeyPackagePayload::decode(&header.payload).map_err(|e| e.to_string())?;
                 self.pleas += usize::from(payload.lost.is_some());
+                self.packages.note(&payload);
             }
             PayloadType::Structure if self.founder == Some(header.sender) => {
                 if let Ok(StructureOp::CreateChannel { .. }) = StructureOp::decode(&header.payload)
@@ -284,6 +288,11 @@ impl Known {
         totals.votes = self.votes;
         totals.pleas = self.pleas;
         totals.restarts = self.roots.saturating_sub(1);
+        totals.packages_reused = self.packages.reused();
+        totals.last_resorts_renewed = self.packages.renewed_last_resorts(|state| {
+            let path = self.path(state).into_iter();
+            path.filter_map(|state| self.states.get(&state)?.as_ref()).collect()
+        });
         for (left, to) in &self.moves {
             let path = self.path(to);
             let depth = self.path(left).iter().take_while(|state| !path.contains(state)).count();

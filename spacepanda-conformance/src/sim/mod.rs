@@ -67,6 +67,7 @@ mod known;
 mod network;
 mod node;
 mod outcome;
+mod packages;
 mod people;
 mod plan;
 mod points;

@@ -39,6 +39,8 @@ pub(super) struct Node {
     pub(super) harm: Option<Harm>,
     /// Until when its disk is full.
     pub(super) full: Option<Timestamp>,
+    /// Until when no save of it ends.
+    pub(super) stalled: Option<Timestamp>,
     /// Saves that failed in a row.
     pub(super) failures: u32,
     /// Saves that came to an end, well or not.
@@ -101,6 +103,7 @@ impl Node {
             gone: false,
             harm: None,
             full: None,
+            stalled: None,
             failures: 0,
             saves: 0,
             handed_over: 0,

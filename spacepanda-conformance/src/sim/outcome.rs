@@ -85,6 +85,10 @@ totals! {
     handed_over,
     /// Groups begun anew.
     restarts,
+    /// Key packages that have added somebody in more than one state, on different branches.
+    packages_reused,
+    /// Leaves renewed that a last-resort key package had brought.
+    last_resorts_renewed,
     /// People removed, or who left.
     removals,
     /// Crashes.

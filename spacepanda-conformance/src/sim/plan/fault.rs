@@ -85,6 +85,13 @@ pub enum Fault {
         /// For how long.
         lasts: Duration,
     },
+    /// No save of a node ends.
+    Stall {
+        /// Whose.
+        who: usize,
+        /// For how long.
+        lasts: Duration,
+    },
     /// A node stops and never starts again.
     Gone {
         /// Which.
@@ -129,7 +136,8 @@ impl Fault {
             | Self::Part { lasts, .. }
             | Self::Shut { lasts, .. }
             | Self::Sleep { lasts, .. }
-            | Self::Full { lasts, .. } => *lasts,
+            | Self::Full { lasts, .. }
+            | Self::Stall { lasts, .. } => *lasts,
             Self::Crash { down, .. } => *down,
             _ => Duration::ZERO,
         }
@@ -155,6 +163,7 @@ impl Fault {
             Self::Crash { who, when, down } => ("crash", vec![node(who), *when as i64, ms(down)]),
             Self::FailSave { who } => ("failsave", vec![node(who)]),
             Self::Full { who, lasts } => ("full", vec![node(who), ms(lasts)]),
+            Self::Stall { who, lasts } => ("stall", vec![node(who), ms(lasts)]),
             Self::Gone { who } => ("gone", vec![node(who)]),
             Self::Copy { who } => ("copy", vec![node(who)]),
             Self::Restore { who } => ("restore", vec![node(who)]),
@@ -182,6 +191,7 @@ impl Fault {
             }
             ("failsave", &[who]) => Self::FailSave { who },
             ("full", &[who, lasts]) => Self::Full { who, lasts: ms(lasts) },
+            ("stall", &[who, lasts]) => Self::Stall { who, lasts: ms(lasts) },
             ("gone", &[who]) => Self::Gone { who },
             ("copy", &[who]) => Self::Copy { who },
             ("restore", &[who]) => Self::Restore { who },

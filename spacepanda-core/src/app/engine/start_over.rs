@@ -7,16 +7,17 @@ use std::{
 
 use super::{
     machine::{Cx, Node},
+    published::Plea,
     server::Server,
 };
 use crate::{
-    base::{EnvelopeId, IdentityId, StateId, Timestamp},
+    base::{DeviceId, EnvelopeId, IdentityId, StateId, Timestamp},
     state::{
         authority::{Capability, PermissionMatrix},
         envelope::{Past, PayloadType, Verified},
         mls::{
             Group, RootPayload, Settings, group_id,
-            tree::{Root, Window},
+            tree::{Root, View, Window},
         },
     },
 };
@@ -97,26 +98,34 @@ impl Server {
     }
 
     fn newest_generation(&self, past: &Past) -> Option<u32> {
-        let dag = self.authority.dag();
-        let held = self
-            .roots
-            .standings
-            .keys()
-            .filter(|id| dag.index(id).is_some_and(|index| dag.holds(past, index)));
-        held.filter_map(|id| self.tree.root(id)).map(|root| root.generation).max()
+        self.roots_in(past).map(|root| root.generation).max()
     }
 
-    /// Whether a past holds pleas for one state by at least half of the members who wrote lately.
+    /// The roots that count by their own past, of those that a past holds.
+    fn roots_in<'a>(&'a self, past: &'a Past) -> impl Iterator<Item = &'a Root> {
+        let dag = self.authority.dag();
+        let held =
+            move |id: &&EnvelopeId| dag.index(id).is_some_and(|index| dag.holds(past, index));
+        self.roots.standings.keys().filter(held).filter_map(|id| self.tree.root(id))
+    }
+
+    /// Whether a past holds pleas for one state by at least half of the members who wrote lately. A plea
+    /// that a root knew of is answered by it: it carries no other.
     fn is_given_up(&self, matrix: &PermissionMatrix, past: &Past) -> bool {
         let lately = self.wrote_lately(matrix, past);
         let dag = self.authority.dag();
+        let roots: Vec<&Root> = self.roots_in(past).collect();
+        let view = self.view();
+        let is_answered =
+            |plea: &EnvelopeId| roots.iter().any(|root| view.knows(&root.envelope, plea));
         let mut pleading: BTreeMap<StateId, BTreeSet<IdentityId>> = BTreeMap::new();
         for device in self.packages.pleaders() {
             let Some(identity) = matrix.device(device).filter(|who| lately.contains(who)) else {
                 continue;
             };
             for plea in self.packages.all_pleas(device) {
-                if dag.index(&plea.envelope).is_some_and(|index| dag.holds(past, index)) {
+                let held = dag.index(&plea.envelope).is_some_and(|index| dag.holds(past, index));
+                if held && !is_answered(&plea.envelope) {
                     pleading.entry(plea.lost).or_default().insert(identity);
                 }
             }
@@ -156,13 +165,14 @@ impl Server {
     fn may_start_over_at(&self, node: &Node) -> Option<Timestamp> {
         let head = self.head?;
         let me = node.me().identity();
-        if self.stand == Some(head) || !self.is_member(&me) {
+        // A head that is kept and not stood on yet is about to be.
+        if self.stand == Some(head) || self.may_stand_on(&head) || !self.is_member(&me) {
             return None;
         }
         if may_start_over(&self.matrix, &me) && self.is_deserted(&head) {
             return Some(Timestamp::ZERO);
         }
-        let mine = self.pleas().in_vain(&node.device(), &head);
+        let mine = self.in_vain_since_the_root(&node.device(), &head);
         let last = mine.get(VAIN_PLEAS - 1..)?.last()?.at;
         if may_start_over(&self.matrix, &me) {
             return Some(last);
@@ -172,6 +182,17 @@ impl Server {
         let turn = u32::try_from(self.turn(node)).unwrap_or(u32::MAX);
         self.is_given_up(&self.matrix, &everything)
             .then(|| last.saturating_add(ROOT_TURN.saturating_mul(turn)))
+    }
+
+    /// The pleas of a device in vain that the root of the chosen path did not know of: it answers all
+    /// others, as whoever it begins with lets everybody in.
+    fn in_vain_since_the_root(&self, device: &DeviceId, head: &StateId) -> Vec<Plea> {
+        let mut pleas = self.pleas().in_vain(device, head);
+        let view = self.view();
+        if let Some(root) = self.choice.as_ref().map(|choice| choice.root) {
+            pleas.retain(|plea| !view.knows(&root, &plea.envelope));
+        }
+        pleas
     }
 
     /// Whether no device that has a leaf in a state is one that counts: all have become new devices, and

@@ -1,0 +1,49 @@
+//! Stories of groups in virtual time, each told to its end: everybody is in one group and talks, nothing
+//! that was accepted is lost, and a newcomer comes in, also 90 days later.
+
+use spacepanda_conformance::sim::{Plan, Totals, run_caught};
+
+fn told(story: &str) -> Totals {
+    let plan: Plan = story.parse().unwrap();
+    match run_caught(&plan) {
+        Ok(outcome) => outcome.totals,
+        Err(violation) => panic!("{violation}\n{plan}"),
+    }
+}
+
+#[test]
+fn a_group_starts_over_once_where_nobody_is_left_who_stands_on_its_head() {
+    let totals = told(include_str!("../stories/start_over.txt"));
+    assert_eq!((totals.restarts, totals.lost), (1, 0), "{totals:?}");
+    assert!(totals.pleas >= 6, "three pleas of each of two members: {totals:?}");
+}
+
+#[test]
+fn a_key_package_whose_first_addition_lost_a_race_opens_the_next_welcome() {
+    let totals = told(include_str!("../stories/lost_race.txt"));
+    assert_eq!(totals.lost, 0, "{totals:?}");
+    assert!(totals.packages_reused >= 1 && totals.switches >= 1, "{totals:?}");
+}
+
+/// 2 is let in while a disk stalls from a moment on, and 1 writes all the while.
+fn stalled(whose: usize, from_ms: u64) -> String {
+    let mut plan = format!(
+        "spacepanda-sim plan 1\nseed 7\nprofile calm\nnodes 3\n500 join 1 0\n4000 say 1\n\
+         5000 join 2 0\n{from_ms} stall {whose} 6000\n"
+    );
+    for at in (5_000..12_000).step_by(250) {
+        plan += &format!("{at} say 1\n");
+    }
+    plan + "15000 say 2\n"
+}
+
+#[test]
+fn everybody_has_everything_when_a_disk_stalls_while_somebody_is_let_in() {
+    for whose in [0, 1] {
+        for from_ms in (5_000..7_000).step_by(200) {
+            let totals = told(&stalled(whose, from_ms));
+            let held = (totals.lost, totals.unread, totals.messages >= 30);
+            assert_eq!(held, (0, 0, true), "the disk of {whose} from {from_ms} ms: {totals:?}");
+        }
+    }
+}
