@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use super::*;
 
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -156,7 +158,7 @@ async fn a_hundred_diallers_at_once_all_get_their_links() {
 }
 
 /// Diallers who never finish, unless `SPACEPANDA_CONNECTIONS` says how many.
-const CROWD: usize = 1_000;
+const CROWD: usize = 10_000;
 /// Of them at one time: more than this side lets in.
 const CROWD_HELD: usize = 2 * accept::HANDSHAKES_MAX;
 /// What a side may come to hold beyond what it held after the first part of the crowd.
@@ -179,7 +181,13 @@ async fn a_crowd_that_never_opens_its_stream_is_bounded_and_shuts_nobody_out() {
     // Connections that are let go are closed by their dialler: so some are held at any time.
     let mut silent = std::collections::VecDeque::new();
     let mut before = (0, 0);
+    let honest = bind(LOOPBACK);
+    let link = honest.connect(&server.addresses()).await.unwrap();
+    let at_server = connected(&server).await;
     for number in 0..crowd {
+        if number % (crowd / 10).max(1) == 0 {
+            is_heard((&honest, link), (&server, at_server)).await;
+        }
         // Whoever has to yield or is refused is one of the crowd as well.
         if let Ok(connection) = dialler.connect(server.local, tls::SERVER_NAME).unwrap().await {
             silent.push_back(connection);
@@ -192,19 +200,118 @@ async fn a_crowd_that_never_opens_its_stream_is_bounded_and_shuts_nobody_out() {
         }
     }
     let after = held();
-    println!("{crowd} diallers; bytes and handles {before:?}, then {after:?}");
+    let (taken, of) = (silent.len(), accept::HANDSHAKES_MAX);
+    println!("{crowd} diallers, {taken} held by them at the end, {of} at most by the other side");
+    println!("bytes and handles {before:?}, then {after:?}");
     assert!(after.0 < before.0 + GROWTH_MAX, "{before:?} {after:?}");
     assert!(after.1 < before.1 + 8, "{before:?} {after:?}");
     assert!(!silent.is_empty());
 
+    let late = bind(LOOPBACK);
+    let link = late.connect(&server.addresses()).await.unwrap();
+    let at_server = connected(&server).await;
+    is_heard((&late, link), (&server, at_server)).await;
+}
+
+/// Carries datagrams to a server and none back: behind it no handshake ends.
+struct OneWay {
+    address: SocketAddr,
+    carried: Arc<AtomicUsize>,
+    over: Arc<AtomicBool>,
+    carrier: Option<std::thread::JoinHandle<()>>,
+}
+
+impl OneWay {
+    fn to(server: SocketAddr) -> Self {
+        let socket = std::net::UdpSocket::bind(LOOPBACK).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let address = socket.local_addr().unwrap();
+        let (carried, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (count, ends) = (Arc::clone(&carried), Arc::clone(&over));
+        let carry = move || {
+            let mut datagram = [0; 2_048];
+            while !ends.load(Ordering::Relaxed) {
+                let Ok((len, from)) = socket.recv_from(&mut datagram) else { continue };
+                if from != server && socket.send_to(&datagram[..len], server).is_ok() {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        };
+        Self { address, carried, over, carrier: Some(std::thread::spawn(carry)) }
+    }
+
+    fn carried(&self) -> usize {
+        self.carried.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for OneWay {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(carrier) = self.carrier.take() {
+            let _ = carrier.join();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_whose_handshakes_never_end_is_bounded_and_shuts_nobody_out() {
+    let crowd = std::env::var("SPACEPANDA_CONNECTIONS").ok().and_then(|count| count.parse().ok());
+    let crowd = crowd.unwrap_or(CROWD);
+    let server = bind(LOOPBACK);
+    let hole = OneWay::to(server.local);
+    let mut dialler = Endpoint::client(LOOPBACK.parse().unwrap()).unwrap();
+    // A dialler that soon forgets whom it let go: of this process it is the smaller part.
+    let mut config = tls::configs().unwrap().1;
+    let mut transport = quinn::TransportConfig::default();
+    transport.initial_rtt(Duration::from_millis(1));
+    config.transport_config(Arc::new(transport));
+    dialler.set_default_client_config(config);
+    let open = || server.endpoint().as_ref().map_or(0, Endpoint::open_connections);
     let honest = bind(LOOPBACK);
     let link = honest.connect(&server.addresses()).await.unwrap();
     let at_server = connected(&server).await;
-    honest.send(link, Bytes::from_static(b"hello")).await.unwrap();
-    let event = server.recv().await.unwrap();
-    assert!(
-        matches!(event, TransportEvent::Frame(from, hello) if from == at_server && hello == "hello")
-    );
+    let mut silent = std::collections::VecDeque::new();
+    let (mut before, mut open_max) = ((0, 0), 0);
+    for number in 0..crowd {
+        silent.push_back(dialler.connect(hole.address, tls::SERVER_NAME).unwrap());
+        if silent.len() > CROWD_HELD {
+            silent.pop_front();
+        }
+        // No faster than they are carried, but for what the system drops.
+        for _ in 0..1_000 {
+            if hole.carried() + 32 >= number && dialler.open_connections() < 2 * CROWD_HELD {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        open_max = open_max.max(open());
+        if number == 2 * CROWD_HELD.min(crowd / 4) {
+            before = held();
+        }
+        if number % (crowd / 10).max(1) == 0 {
+            is_heard((&honest, link), (&server, at_server)).await;
+        }
+    }
+    // At the worst moment somebody new is let in.
+    let late = bind(LOOPBACK);
+    let link = late.connect(&server.addresses()).await.unwrap();
+    let at_server = connected(&server).await;
+    is_heard((&late, link), (&server, at_server)).await;
+    let (after, carried) = (held(), hole.carried());
+    println!("{crowd} diallers, {carried} datagrams; {open_max} connections at once");
+    println!("bytes and handles {before:?}, then {after:?}");
+    assert!(carried > crowd / 2, "{carried}");
+    assert!(open_max <= 2 + accept::HANDSHAKES_MAX, "{open_max} connections at once");
+    assert!(after.0 < before.0 + GROWTH_MAX, "{before:?} {after:?}");
+    assert!(after.1 < before.1 + 8, "{before:?} {after:?}");
+}
+
+/// A frame that somebody sends arrives as the next thing at the other end.
+async fn is_heard(from: (&QuicTransport, LinkId), at: (&QuicTransport, LinkId)) {
+    from.0.send(from.1, Bytes::from_static(b"hello")).await.unwrap();
+    let event = at.0.recv().await.unwrap();
+    assert_eq!(event, TransportEvent::Frame(at.1, Bytes::from_static(b"hello")));
 }
 
 #[tokio::test]

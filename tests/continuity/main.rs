@@ -9,6 +9,7 @@ use spacepanda::{Event, Events};
 
 use crate::world::within;
 
+mod absence;
 mod coming_back;
 mod handing_over;
 mod joining;

@@ -74,6 +74,10 @@ fn digests(channel: ChannelId, round: u64, times: u64) -> Vec<u8> {
     )
 }
 
+fn behind(channel: ChannelId, held: &[Tip]) -> Vec<u8> {
+    sync_frame(8, &[&|e| put(e, channel.as_bytes()), &|e| tips(e, held)])
+}
+
 fn about(kind: u8, channel: ChannelId, tip: Tip) -> Vec<u8> {
     sync_frame(
         kind,
@@ -167,6 +171,7 @@ async fn sync_frames_that_are_malformed_or_lie_change_nothing() {
         about(5, control, entry.tip()),
         body(control, entry.tip(), &entry.bytes),
         about(7, control, entry.tip()),
+        behind(control, &real),
     ];
     let mut lies: Vec<Vec<u8>> = sound.iter().flat_map(|frame| spoilt(frame)).collect();
     for channel in [control, scene.channel, unknown] {
@@ -183,13 +188,15 @@ async fn sync_frames_that_are_malformed_or_lie_change_nothing() {
             about(5, channel, never(0)),
             about(5, channel, never(u64::MAX)),
             about(7, channel, never(1)),
+            behind(channel, &[]),
+            behind(channel, &[never(1), never(u64::MAX)]),
             body(channel, never(1), &entry.bytes),
             body(channel, entry.tip(), b""),
         ]);
     }
     lies.extend([ack(0), ack(u64::MAX), sync_frame(200, &[])]);
     // Lists that say to have four thousand million items, in frames and in the middle of them.
-    for kind in 0..8 {
+    for kind in 0..9 {
         let endless = |e: &mut Encoder<Vec<u8>>| {
             let _ = e.array(u64::from(u32::MAX)).unwrap();
         };

@@ -1,16 +1,13 @@
 //! A peer moved by hand: it dials a node and says whatever the test wants.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use minicbor::{Decode, Encoder};
 use spacepanda::{
     DeviceId, ServerId,
     base::Secret,
-    transport::{
-        LinkId, Transport, TransportEvent,
-        memory::{MemoryNetwork, MemoryTransport},
-    },
+    transport::{LinkId, Transport, TransportEvent, memory::MemoryNetwork},
 };
 use spacepanda_core::state::{
     identity::{DeviceCertificate, KeyPair, VerifiedCertificate},
@@ -21,14 +18,18 @@ use crate::world::{Place, within};
 
 /// A raw link, before anybody proved anything.
 pub(crate) struct Raw {
-    transport: MemoryTransport,
+    transport: Arc<dyn Transport>,
     link: LinkId,
 }
 
 impl Raw {
     pub(crate) async fn dial(network: &MemoryNetwork, name: &str) -> Self {
-        let transport = network.transport("");
-        let link = transport.connect(&[format!("memory://{name}")]).await.unwrap();
+        Self::over(Arc::new(network.transport("")), &[format!("memory://{name}")]).await
+    }
+
+    /// The link that a transport makes to one of `addresses`.
+    pub(crate) async fn over(transport: Arc<dyn Transport>, addresses: &[String]) -> Self {
+        let link = transport.connect(addresses).await.unwrap();
         Self { transport, link }
     }
 
@@ -51,13 +52,13 @@ impl Raw {
 
 /// A link that somebody else dials.
 pub(crate) struct Door {
-    transport: MemoryTransport,
+    transport: Arc<dyn Transport>,
 }
 
 impl Door {
     /// Is reached by `name` from now on.
     pub(crate) fn open(network: &MemoryNetwork, name: &str) -> Self {
-        Self { transport: network.transport(name) }
+        Self { transport: Arc::new(network.transport(name)) }
     }
 
     /// Lets whoever dials first in, whoever they are.
@@ -103,7 +104,11 @@ impl Puppet {
         me: Me,
         meeting: Option<Secret<32>>,
     ) -> Option<Self> {
-        let raw = Raw::dial(network, name).await;
+        Self::over(Raw::dial(network, name).await, me, meeting).await
+    }
+
+    /// As [`Self::dial`], over a link that was just made.
+    pub(crate) async fn over(raw: Raw, me: Me, meeting: Option<Secret<32>>) -> Option<Self> {
         let (mut session, first) = Session::dial(&seed(), me, meeting).unwrap();
         raw.send(first).await;
         loop {
@@ -139,10 +144,17 @@ impl Puppet {
     /// The next message of a kind; `None` once the node ended the link.
     pub(crate) async fn next(&mut self, wanted: Kind) -> Option<Bytes> {
         loop {
-            while let Some((kind, message)) = self.inbox.pop_front() {
-                if kind == wanted {
-                    return Some(message);
-                }
+            let (kind, message) = self.hear().await?;
+            if kind == wanted {
+                return Some(message);
+            }
+        }
+    }
+
+    async fn hear(&mut self) -> Option<(Kind, Bytes)> {
+        loop {
+            if let Some(heard) = self.inbox.pop_front() {
+                return Some(heard);
             }
             let frame = self.raw.next().await?;
             for output in self.session.read(&frame).unwrap() {
@@ -155,14 +167,24 @@ impl Puppet {
 
     /// Waits until the node has worked off everything sent before; whether it still talks.
     pub(crate) async fn worked_off(&mut self, server: ServerId) -> bool {
+        self.hear_off(server, Kind::Tree).await.is_some()
+    }
+
+    /// As [`Self::worked_off`]: the messages of a kind that came until then; `None` if the node ended
+    /// the link.
+    pub(crate) async fn hear_off(&mut self, server: ServerId, wanted: Kind) -> Option<Vec<Bytes>> {
         self.asked += 1;
         let mut state = [0xee; 32];
         state[..8].copy_from_slice(&self.asked.to_be_bytes());
         self.send(Kind::TreeRequest, &tree_request(server, &state)).await;
+        let mut heard = Vec::new();
         loop {
-            let Some(tree) = self.next(Kind::Tree).await else { return false };
-            if contains(&tree, &state) {
-                return true;
+            let (kind, message) = self.hear().await?;
+            if kind == Kind::Tree && contains(&message, &state) {
+                return Some(heard);
+            }
+            if kind == wanted {
+                heard.push(message);
             }
         }
     }

@@ -21,6 +21,8 @@ enum Verdict {
     Drop,
     /// It waits for this, which is asked of whoever sent it.
     Wait(EnvelopeId, Option<Tip>),
+    /// It waits for this, which it follows in its log: there is a gap.
+    Gap(Tip),
 }
 
 impl Server {
@@ -83,16 +85,39 @@ impl Server {
                     node.sync.handle(Event::Want { channel, tip, ask }, cx.now);
                 }
             }
+            Verdict::Gap(previous) => self.wait_behind_gap(node, envelope, previous, from, cx),
             Verdict::Keep => {
+                // Once it is appended there is no gap.
+                let fills = self.fills_a_gap(node, &envelope);
                 self.append(node, &envelope, cx);
                 let is_message = envelope.header().payload_type == PayloadType::Message;
-                if is_message && !self.fills_a_gap(node, &envelope) {
+                if is_message && !fills {
                     self.drop_draft_of(node, &envelope, cx);
                     self.note_unopened(node, &envelope, cx);
                     let (server, channel) = (self.id, envelope.header().channel);
                     node.queue(Work::Open { server, channel, tip: envelope.tip() });
                 }
             }
+        }
+    }
+
+    /// Lets an envelope wait for what comes before it in its log. Whoever sent it learns where that log
+    /// ends here; the one before it is asked for as well, unless it is a bare header that was seen.
+    fn wait_behind_gap(
+        &mut self,
+        node: &mut Node,
+        envelope: Verified,
+        previous: Tip,
+        from: Option<PeerId>,
+        cx: &Cx<'_>,
+    ) {
+        let (channel, device) = (envelope.header().channel, envelope.header().sender);
+        let seen = self.channels.get(&channel).is_some_and(|it| it.order(&previous.id).is_some());
+        let parked = self.waiting.park(envelope, previous.id).is_ok();
+        let Some(ask) = from else { return };
+        node.sync.handle(Event::Gap { channel, device, ask }, cx.now);
+        if parked && !seen {
+            node.sync.handle(Event::Want { channel, tip: previous, ask }, cx.now);
         }
     }
 
@@ -152,7 +177,7 @@ impl Server {
             return Verdict::Drop;
         }
         if let Some(previous) = self.lacks_before(envelope, cx.loaded) {
-            return Verdict::Wait(previous.id, Some(previous));
+            return Verdict::Gap(previous);
         }
         // Nothing that fills a gap waits for what it names in other logs, which is not for this node.
         let fills = self.fills_a_gap(node, envelope);
@@ -215,7 +240,8 @@ impl Server {
             return;
         }
         let header = envelope.header();
-        if self.holds_before(header) || !self.is_below_my_floor(node, header) {
+        let follows = self.channels.get(&channel_id).is_some_and(|it| it.follows_a_tip(header));
+        if follows || !self.is_below_my_floor(node, header) {
             node.queue(Work::Keep { server: self.id, envelope, from: Some(from) });
             return;
         }

@@ -16,7 +16,9 @@ use super::{
     tenure::Tenure,
 };
 use crate::{
-    base::{ChannelId, DeviceId, Frontier, PeerId, Secret, ServerId, StateId, Timestamp, Tip},
+    base::{
+        ChannelId, DeviceId, Floors, Frontier, PeerId, Secret, ServerId, StateId, Timestamp, Tip,
+    },
     state::{
         envelope::Verified,
         sync::{Event, FrontierSync, SyncEngine, Ticket},
@@ -117,6 +119,7 @@ pub(super) enum Work {
     SyncLoad {
         ticket: Ticket,
         reads: super::reads::Missing,
+        bare_below: Floors,
     },
     SyncProbe {
         ticket: Ticket,
@@ -364,7 +367,9 @@ impl Machine {
             }
             Work::Stopped => self.stopped(cx),
             Work::EndState(server, state) => self.on(server, |s, _| s.end_state(state, cx)),
-            Work::SyncLoad { ticket, reads } => self.sync_loaded(ticket, &reads, cx),
+            Work::SyncLoad { ticket, reads, bare_below } => {
+                self.sync_loaded(ticket, &reads, &bare_below, cx);
+            }
             Work::SyncProbe { ticket, channel, tips } => {
                 self.sync_probed(ticket, channel, tips, cx);
             }

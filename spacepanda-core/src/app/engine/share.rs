@@ -168,9 +168,9 @@ impl Machine {
 
     fn sync_action(&mut self, action: Action, cx: &mut Cx<'_>) {
         match action {
-            Action::Load { ticket, channel, floors, have, limit, bytes_max } => {
+            Action::Load { ticket, channel, floors, bare_below, have, limit, bytes_max } => {
                 let reads = Missing { channel, floors, have, limit, bytes_max };
-                self.node.queue(Work::SyncLoad { ticket, reads });
+                self.node.queue(Work::SyncLoad { ticket, reads, bare_below });
             }
             Action::Probe { ticket, channel, tips } => {
                 self.node.queue(Work::SyncProbe { ticket, channel, tips });
@@ -230,13 +230,30 @@ impl Machine {
         }
     }
 
-    pub(super) fn sync_loaded(&mut self, ticket: Ticket, reads: &Missing, cx: &mut Cx<'_>) {
+    pub(super) fn sync_loaded(
+        &mut self,
+        ticket: Ticket,
+        reads: &Missing,
+        bare_below: &Floors,
+        cx: &mut Cx<'_>,
+    ) {
         let found = cx.loaded.missing.iter().find(|(missing, _)| missing == reads);
-        let entries: Vec<LogEntry> = found.map(|(_, entries)| entries.clone()).unwrap_or_default();
+        let mut entries: Vec<LogEntry> =
+            found.map(|(_, entries)| entries.clone()).unwrap_or_default();
+        let is_bare = |entry: &LogEntry| {
+            bare_below.get(&entry.device).is_some_and(|floor| entry.number < *floor)
+        };
         let server = self.node.channels.get(&reads.channel);
         if let Some(server) = server.and_then(|id| self.servers.get_mut(id)) {
-            let (node, tips) = (&mut self.node, entries.iter().map(LogEntry::tip));
+            let whole = entries.iter().filter(|entry| !is_bare(entry));
+            let (node, tips) = (&mut self.node, whole.map(LogEntry::tip));
             server.note_progress(node, reads.channel, tips, MessageState::Sent, cx);
+        }
+        for entry in entries.iter_mut().filter(|entry| is_bare(entry)) {
+            // What cannot be stripped keeps its body, and the engine serves none of that.
+            if let Ok(envelope) = Envelope::decode(&entry.bytes).and_then(Envelope::trust) {
+                *entry = envelope.without_body().log_entry();
+            }
         }
         self.node.sync.handle(Event::Loaded { ticket, entries }, cx.now);
     }

@@ -43,6 +43,12 @@ fn pick<'a, T>(s: &mut Sampler, all: &'a [T]) -> &'a T {
     &all[even(s, all.len())]
 }
 
+/// How often something is repeated: from once to more than a mutant holds, each magnitude as likely.
+fn times(s: &mut Sampler) -> usize {
+    let magnitude = even(s, 20);
+    even(s, 1 << magnitude).min(LEN_MAX)
+}
+
 /// An index below `len`, each as likely.
 fn even(s: &mut Sampler, len: usize) -> usize {
     (s.number() % len.max(1) as u64) as usize
@@ -77,8 +83,8 @@ fn of_items(s: &mut Sampler, mut root: Item, samples: &[Vec<u8>]) -> Vec<u8> {
             }
         }
         9 => {
-            let (item, times) = (even(s, TINY.len()), s.below(1 << 19) as usize);
-            root.at(at).fill(TINY[item], times.min(LEN_MAX));
+            let (item, times) = (even(s, TINY.len()), times(s));
+            root.at(at).fill(TINY[item], times);
         }
         10 => root.at(at).claim(&[0, 1, 23, 24, 255, 1 << 16, u64::MAX >> 1, u64::MAX], s),
         _ => {
@@ -112,8 +118,8 @@ fn of_bytes(s: &mut Sampler, mut bytes: Vec<u8>, samples: &[Vec<u8>]) -> Vec<u8>
             bytes.splice(at..end, blown.iter().copied());
         }
         5 => {
-            let (byte, times) = (s.bytes::<1>()[0] % 4, s.below(1 << 19) as usize);
-            bytes.splice(at..at, std::iter::repeat_n(byte, times.min(LEN_MAX)));
+            let (byte, times) = (s.bytes::<1>()[0] % 4, times(s));
+            bytes.splice(at..at, std::iter::repeat_n(byte, times));
         }
         _ => {
             let end = at + even(s, bytes.len() - at + 1);

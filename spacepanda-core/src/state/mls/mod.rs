@@ -19,6 +19,7 @@ mod package;
 mod payload;
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::unwrap_used)]
+#[cfg_attr(not(test), allow(dead_code, reason = "the tests use more of it than the samples"))]
 mod people;
 mod rows;
 mod scope_key;

@@ -30,6 +30,7 @@ fn frames(s: &mut Sampler) -> Vec<Vec<u8>> {
         Frame::BodyRequest { channel, tip },
         Frame::Body { channel, tip, envelope: Envelope(Bytes::from(s.blob(2_000))) },
         Frame::NotHeld { channel, tip },
+        Frame::Behind { channel, tips: List(s.tips(9)) },
     ];
     frames.iter().map(|frame| frame.encode().to_vec()).collect()
 }

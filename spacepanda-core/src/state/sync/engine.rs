@@ -108,6 +108,7 @@ impl SyncEngine for FrontierSync {
             Event::Advanced { channel, entry } => self.advanced(channel, &entry),
             Event::BodyHeld { channel, id } => self.body_held(channel, id),
             Event::Want { channel, tip, ask } => self.want(ask, channel, tip),
+            Event::Gap { channel, device, ask } => self.gap(ask, channel, device),
             Event::Loaded { ticket, entries } => self.loaded(ticket, entries),
             Event::Probed { ticket, held } => self.probed(ticket, &held),
             Event::LoadedEntry { ticket, entry } => self.loaded_entry(ticket, entry),
@@ -264,6 +265,7 @@ impl FrontierSync {
                 self.body(peer, channel, tip, envelope, bytes.len());
             }
             Frame::NotHeld { channel, tip } => self.not_held(peer, channel, tip),
+            Frame::Behind { channel, tips } => self.behind(peer, channel, tips.0),
         }
     }
 

@@ -1,11 +1,14 @@
 //! One channel between this device and one peer.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
 use super::{RETRIES_MAX, RETRY_MAX, RETRY_MIN, frame::Digest, lacking::Lacking, scope::Scope};
-use crate::base::{EnvelopeId, Floors, Frontier, Timestamp, Tip};
+use crate::base::{DeviceId, EnvelopeId, Floors, Frontier, Timestamp, Tip};
 
 /// The state of one channel's exchange with one peer. What a [`Round`] holds is forgotten when one
 /// side begins anew.
@@ -38,7 +41,8 @@ impl Exchange {
 
     /// How many of the peer's tips are kept.
     pub(super) fn tips_len(&self) -> usize {
-        self.round.incoming.len() + self.round.lacking.len() + self.round.probing.len()
+        let Round { incoming, behind, lacking, probing, bridged, .. } = &self.round;
+        incoming.len() + behind.len() + lacking.len() + probing.len() + bridged.len()
     }
 }
 
@@ -56,6 +60,13 @@ pub(super) struct Round {
     pub(super) frontier_sent: bool,
     /// What came so far of the peer's frontier.
     pub(super) incoming: Vec<Tip>,
+    /// What came of tips that the peer holds and does not show: of logs that have a gap there.
+    pub(super) behind: Vec<Tip>,
+    /// The logs that have a gap here: their tips are told with the frontier.
+    pub(super) gaps: BTreeSet<DeviceId>,
+    /// Where those logs begin for the peer of which it holds something before that: it is served the
+    /// headers in between.
+    pub(super) bridged: Floors,
     /// Whether it is known what the peer shows.
     pub(super) shown: bool,
     pub(super) caught_up: bool,

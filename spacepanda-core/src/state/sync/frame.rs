@@ -110,9 +110,18 @@ pub(super) enum Frame {
         #[n(1)]
         tip: Tip,
     },
+    /// Tips that the sender holds of logs of which it was sent what does not follow: a frontier comes
+    /// next, and does not show them.
+    #[n(8)]
+    Behind {
+        #[n(0)]
+        channel: ChannelId,
+        #[n(1)]
+        tips: List<Tip, TIPS_PER_FRAME>,
+    },
 }
 
-const KINDS: u64 = 8;
+const KINDS: u64 = 9;
 
 impl Frame {
     pub(super) fn encode(&self) -> Bytes {

@@ -8,7 +8,7 @@ use super::{
     exchange::Serve,
     frame::{ChannelDigest, Envelope},
 };
-use crate::base::{ChannelId, EnvelopeId, Frontier, PeerId, Tip};
+use crate::base::{ChannelId, DeviceId, EnvelopeId, PeerId, Tip};
 
 impl FrontierSync {
     pub(super) fn digests(&mut self, peer: PeerId, digests: Vec<ChannelDigest>) {
@@ -103,7 +103,10 @@ impl FrontierSync {
     }
 
     fn shown(&mut self, peer: PeerId, channel: ChannelId, tips: Vec<Tip>) {
-        self.serve_from(peer, channel, Frontier::from_iter(tips.iter().copied()));
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let Some(exchange) = state.shared(&channel) else { return };
+        let behind = std::mem::take(&mut exchange.round.behind);
+        self.serve_from(peer, channel, tips.iter().copied().chain(behind).collect());
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let Some(exchange) = state.shared(&channel) else { return };
         let round = &mut exchange.round;
@@ -114,6 +117,35 @@ impl FrontierSync {
         self.set_ready(peer);
         self.learn(peer, channel, &tips, first);
         self.covered(peer, channel, tips);
+    }
+
+    /// Notes what the peer holds of logs that have a gap there; its frontier follows.
+    pub(super) fn behind(&mut self, peer: PeerId, channel: ChannelId, tips: Vec<Tip>) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let Some(exchange) = state.shared(&channel) else { return };
+        exchange.round.behind.extend(tips);
+        if state.shows_too_much() {
+            self.fault(peer, Fault::TooManyTips);
+        }
+    }
+
+    /// Lets the peer know where a log ends here of which it sent what does not follow, unless it was
+    /// shown that: then it serves what is between as far as it has it.
+    pub(super) fn gap(&mut self, peer: PeerId, channel: ChannelId, device: DeviceId) {
+        let Some(known) = self.channels.get(&channel) else { return };
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let Some(exchange) = state.shared(&channel) else { return };
+        let Some(scope) = &exchange.scope else { return };
+        let unshown = known.frontier.of(&device).any(|tip| scope.is_below_floor(&tip));
+        if !unshown || !exchange.round.gaps.insert(device) {
+            return;
+        }
+        // Before this side has compared, the frontier is yet to be sent, and this with it.
+        if exchange.round.told {
+            exchange.round.frontier_due = true;
+            state.set_due(&channel);
+            self.set_ready(peer);
+        }
     }
 
     pub(super) fn news(

@@ -11,6 +11,9 @@
 //! 3. from then on new entries are pushed, and each tells the tips that it came to hold.
 //!
 //! A peer that shows tips which do not arrive is asked again with growing pauses, then left alone.
+//!
+//! Whoever holds the beginning of a log, and for whom only what stands further on is, is served the
+//! headers in between first, in the order of the log: its log has no hole, and nothing of it waits.
 
 mod bodies;
 #[cfg(any(test, fuzzing))]
@@ -34,7 +37,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::{
-    ChannelId, EnvelopeId, Floors, Frontier, LogEntry, PeerId, Timestamp, Tip, limits,
+    ChannelId, DeviceId, EnvelopeId, Floors, Frontier, LogEntry, PeerId, Timestamp, Tip, limits,
 };
 
 pub use engine::FrontierSync;
@@ -175,6 +178,17 @@ pub enum Event {
         /// Whom to ask.
         ask: PeerId,
     },
+    /// An envelope of `device` came from `ask` and does not follow what is held of that log. Once in a
+    /// round `ask` is told where the log ends here, if it was not shown that: it then serves what it has
+    /// in between.
+    Gap {
+        /// The channel.
+        channel: ChannelId,
+        /// Whose log it is.
+        device: DeviceId,
+        /// Who sent it.
+        ask: PeerId,
+    },
     /// The answer to [`Action::Load`].
     Loaded {
         /// Of that action.
@@ -212,7 +226,8 @@ pub enum Event {
 pub enum Action {
     /// Read what `have` does not cover of `channel` from `floors` on (`CrdtStore::missing`, with just
     /// these arguments) and answer [`Event::Loaded`]: with saved entries only, of which
-    /// [`Event::Advanced`] was said.
+    /// [`Event::Advanced`] was said, and with the headers alone of those that stand before
+    /// `bare_below`.
     Load {
         /// To be repeated in the answer.
         ticket: Ticket,
@@ -220,6 +235,8 @@ pub enum Action {
         channel: ChannelId,
         /// Where each log begins.
         floors: Floors,
+        /// Of some logs, what comes before the reader's floor and is given without its body.
+        bare_below: Floors,
         /// What is not missing.
         have: Frontier,
         /// Entries at most.

@@ -58,11 +58,17 @@ impl FrontierSync {
             return;
         }
         let tips: Vec<Tip> = scope.shown(&known.frontier).collect();
+        let gaps = exchange.round.gaps.iter().flat_map(|device| known.frontier.of(device));
+        let behind: Vec<Tip> = gaps.filter(|tip| scope.is_below_floor(tip)).collect();
         let number = exchange.number;
         exchange.round.frontier_sent = true;
         exchange.round.told = true;
         exchange.round.moved = false;
         exchange.round.news.tips = Frontier::new();
+        for page in behind.chunks(TIPS_PER_FRAME) {
+            let tips = List(page.to_vec());
+            self.send(peer, Some(channel), &Frame::Behind { channel, tips });
+        }
         let pages = tips.len().div_ceil(TIPS_PER_FRAME).max(1);
         for page in 0..pages {
             let part = tips.iter().skip(page * TIPS_PER_FRAME).take(TIPS_PER_FRAME);

@@ -81,6 +81,17 @@ impl Scope {
         floors
     }
 
+    /// Where those logs begin for the reader of which it holds, with `have`, an end further back: what
+    /// is between is missing from its log.
+    pub(super) fn bridged(&self, have: &Frontier) -> Floors {
+        let Start::Floors(floors) = &self.from else { return Floors::new() };
+        let behind = |(device, floor): (&DeviceId, &u64)| {
+            let held = have.number(device);
+            (held > 0 && held < floor.saturating_sub(1)).then_some((*device, *floor))
+        };
+        floors.iter().filter_map(behind).collect()
+    }
+
     fn floor(&self, device: &DeviceId) -> Option<u64> {
         match &self.from {
             Start::Beginning => Some(1),

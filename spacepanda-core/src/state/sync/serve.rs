@@ -115,6 +115,7 @@ impl FrontierSync {
         let Some(exchange) = state.shared(&channel) else { return };
         let Some(scope) = &exchange.scope else { return };
         let floors = scope.forked_floors(&known.frontier);
+        exchange.round.bridged = scope.bridged(&have);
         exchange.round.serve = match scope.up_to() {
             Some(up_to) if !floors.is_empty() => {
                 Serve::Sifting { floors, have: up_to.clone(), then: have }
@@ -146,11 +147,15 @@ impl FrontierSync {
         let Some(known) = self.channels.get(&channel) else { return };
         let Some(exchange) = state.shared(&channel) else { return };
         let Some(scope) = &exchange.scope else { return };
+        let mut bare_below = Floors::new();
         let (purpose, floors, have): (_, Floors, Frontier) = match &mut exchange.round.serve {
             Serve::Sifting { floors, have, .. } => (Purpose::Sift, floors.clone(), have.clone()),
             Serve::Paging { have, again } => {
                 *again = false;
-                (Purpose::Page, scope.floors(&known.frontier), have.clone())
+                bare_below.clone_from(&exchange.round.bridged);
+                let mut floors = scope.floors(&known.frontier);
+                floors.extend(bare_below.keys().map(|device| (*device, 1)));
+                (Purpose::Page, floors, have.clone())
             }
             Serve::Unknown | Serve::Live => return,
         };
@@ -159,7 +164,7 @@ impl FrontierSync {
             state.loading = Some(ticket);
         }
         let (limit, bytes_max) = (PAGE_ENTRIES_MAX, PAGE_BYTES_MAX);
-        self.act(Action::Load { ticket, channel, floors, have, limit, bytes_max });
+        self.act(Action::Load { ticket, channel, floors, bare_below, have, limit, bytes_max });
     }
 
     pub(super) fn loaded(&mut self, ticket: Ticket, entries: Vec<LogEntry>) {
@@ -189,7 +194,11 @@ impl FrontierSync {
         let mut envelopes = Vec::new();
         for entry in entries {
             have.advance(entry.tip(), entry.previous.as_ref());
-            if scope.admits(&entry.tip()) && entry.bytes.len() <= ENVELOPE_LEN_MAX {
+            let bridges = !entry.body_held
+                && scope.is_within_limit(&entry.tip())
+                && round.bridged.get(&entry.device).is_some_and(|floor| entry.number < *floor);
+            let is_for = bridges || scope.admits(&entry.tip());
+            if is_for && entry.bytes.len() <= ENVELOPE_LEN_MAX {
                 envelopes.push(entry.bytes);
             }
         }

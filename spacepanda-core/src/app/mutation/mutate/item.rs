@@ -7,6 +7,9 @@ use crate::base::decoder::Sampler;
 pub(super) const TINY: [u8; 6] = [0x00, 0x40, 0x60, 0x80, 0xa0, 0xf6];
 
 const DEPTH_MAX: usize = 12;
+/// Items that are taken apart; what holds more is altered as bytes. A list that long is a flood, and a
+/// flood is mostly of one item.
+const ITEMS_MAX: usize = 4_096;
 
 /// One item. Bytes that are an item themselves are taken apart like an array.
 #[derive(Clone)]
@@ -32,12 +35,15 @@ enum Body {
 impl Item {
     /// Takes `bytes` apart; `None` unless they are one item.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let (item, rest) = Self::read(bytes, DEPTH_MAX)?;
+        let mut left = ITEMS_MAX;
+        let (item, rest) = Self::read(bytes, DEPTH_MAX, &mut left)?;
         rest.is_empty().then_some(item)
     }
 
-    fn read(bytes: &[u8], depth: usize) -> Option<(Self, &[u8])> {
+    /// Reads one item, of at most `left` with those in it.
+    fn read<'a>(bytes: &'a [u8], depth: usize, left: &mut usize) -> Option<(Self, &'a [u8])> {
         let depth = depth.checked_sub(1)?;
+        *left = left.checked_sub(1)?;
         let (first, rest) = bytes.split_first()?;
         let (major, info) = (first >> 5, first & 31);
         let wide = match info {
@@ -59,7 +65,8 @@ impl Item {
                 (nested.unwrap_or_else(|| Body::Bytes(bytes.to_vec())), rest)
             }
             4 | 5 => {
-                let (items, rest) = Self::read_items(rest, len << (major - 4), depth)?;
+                let (items, rest) =
+                    Self::read_items(rest, len.saturating_mul(1 << (major - 4)), depth, left)?;
                 (Body::Items(items), rest)
             }
             _ => (Body::Number(argument), rest),
@@ -67,10 +74,15 @@ impl Item {
         Some((Self { major, claimed: None, is_wide: false, body }, rest))
     }
 
-    fn read_items(mut bytes: &[u8], count: usize, depth: usize) -> Option<(Vec<Self>, &[u8])> {
+    fn read_items<'a>(
+        mut bytes: &'a [u8],
+        count: usize,
+        depth: usize,
+        left: &mut usize,
+    ) -> Option<(Vec<Self>, &'a [u8])> {
         let mut items = Vec::new();
         for _ in 0..count {
-            let (item, rest) = Self::read(bytes, depth)?;
+            let (item, rest) = Self::read(bytes, depth, left)?;
             items.push(item);
             bytes = rest;
         }
@@ -153,8 +165,9 @@ impl Item {
     /// Puts it into so many arrays of one.
     pub(super) fn wrap(&mut self, depth: usize) {
         for _ in 0..depth {
-            let items = Body::Items(vec![self.clone()]);
-            *self = Self { major: 4, claimed: None, is_wide: false, body: items };
+            let array = Self { major: 4, claimed: None, is_wide: false, body: Body::Number(0) };
+            let inner = std::mem::replace(self, array);
+            self.body = Body::Items(vec![inner]);
         }
     }
 

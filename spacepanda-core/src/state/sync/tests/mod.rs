@@ -1,5 +1,6 @@
 //! Two or three devices in a simulated world, single bodies, and hostile frames.
 
+mod absence;
 mod bodies;
 mod hostile;
 mod stories;

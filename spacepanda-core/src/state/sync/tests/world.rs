@@ -42,10 +42,17 @@ pub(super) fn entry(device: DeviceId, number: u64, branch: u8, before: u8) -> Lo
     }
 }
 
+/// The same entry without its body: it says so.
+fn bare(mut entry: LogEntry) -> LogEntry {
+    entry.bytes = [&entry.bytes[..42], &[0]].concat().into();
+    LogEntry { body_held: false, ..entry }
+}
+
 fn parse(bytes: &[u8]) -> LogEntry {
     let device = DeviceId::from_slice(&bytes[..32]).unwrap();
     let number = u64::from_be_bytes(bytes[32..40].try_into().unwrap());
-    entry(device, number, bytes[40], bytes[41])
+    let whole = entry(device, number, bytes[40], bytes[41]);
+    if bytes.len() > 42 { bare(whole) } else { whole }
 }
 
 /// The logs of one channel in the order in which they were appended.
@@ -107,7 +114,8 @@ impl Log {
 #[derive(Debug)]
 enum Task {
     Read(Action),
-    Save(ChannelId, LogEntry),
+    /// From whom it came, if it did.
+    Save(ChannelId, LogEntry, Option<PeerId>),
 }
 
 /// One device: its engine, its store, and what the store has still to do.
@@ -121,6 +129,8 @@ pub(super) struct Node {
     pub(super) limits: BTreeMap<ChannelId, Frontier>,
     tasks: VecDeque<Task>,
     pub(super) drops: usize,
+    /// Envelopes that came from others.
+    pub(super) delivered: usize,
     pub(super) caught_up: BTreeSet<(PeerId, ChannelId)>,
     pub(super) covered: BTreeSet<(PeerId, ChannelId, Tip)>,
 }
@@ -134,9 +144,19 @@ impl Node {
         let log = &self.logs[channel];
         let floor = self.floors.get(channel).map(|floors| floors.get(&entry.device).copied());
         let floor = floor.unwrap_or(Some(1));
-        let begins = floor == Some(entry.number);
+        let of_log = || log.frontier.of(&entry.device);
+        let begins = floor == Some(entry.number) && of_log().all(|tip| tip.number >= entry.number);
         let follows = entry.previous.is_some_and(|id| log.holds(&id));
-        !log.holds(&entry.id) && floor.is_some_and(|f| entry.number >= f) && (begins || follows)
+        // Below the floor only a header that continues what was held from before.
+        let is_for = |floor| entry.number >= floor || (follows && !entry.body_held);
+        !log.holds(&entry.id) && floor.is_some_and(is_for) && (begins || follows)
+    }
+
+    /// Whether the beginning of an entry's log is held, and not what it follows.
+    fn has_gap(&self, channel: &ChannelId, entry: &LogEntry) -> bool {
+        let log = &self.logs[channel];
+        let held = log.frontier.number(&entry.device);
+        held > 0 && entry.previous.is_some_and(|id| !log.holds(&id))
     }
 }
 
@@ -202,11 +222,12 @@ impl World {
                     link.push_back(bytes);
                 }
             }
-            Action::Deliver { channel, bytes, .. } => {
+            Action::Deliver { peer, channel, bytes } => {
+                state.delivered += 1;
                 if state.drops > 0 && self.rng.next_u32().is_multiple_of(8) {
                     state.drops -= 1;
                 } else {
-                    state.tasks.push_back(Task::Save(channel, parse(&bytes)));
+                    state.tasks.push_back(Task::Save(channel, parse(&bytes), Some(peer)));
                 }
             }
             Action::CaughtUp { peer, channel } => {
@@ -224,12 +245,29 @@ impl World {
     fn work(&mut self, node: usize) {
         let state = &mut self.nodes[node];
         let event = match state.tasks.pop_front() {
-            Some(Task::Save(channel, entry)) if state.appends(&channel, &entry) => {
+            Some(Task::Save(channel, entry, _)) if state.appends(&channel, &entry) => {
                 state.logs.get_mut(&channel).unwrap().append(entry.clone());
                 Event::Advanced { channel, entry }
             }
-            Some(Task::Read(Action::Load { ticket, channel, floors, have, limit, bytes_max })) => {
-                let entries = state.logs[&channel].missing(&floors, &have, limit.min(7), bytes_max);
+            Some(Task::Save(channel, entry, Some(ask))) if state.has_gap(&channel, &entry) => {
+                Event::Gap { channel, device: entry.device, ask }
+            }
+            Some(Task::Read(Action::Load {
+                ticket,
+                channel,
+                floors,
+                bare_below,
+                have,
+                limit,
+                bytes_max,
+            })) => {
+                let log = &state.logs[&channel];
+                let mut entries = log.missing(&floors, &have, limit.min(7), bytes_max);
+                for entry in &mut entries {
+                    if bare_below.get(&entry.device).is_some_and(|floor| entry.number < *floor) {
+                        *entry = bare(entry.clone());
+                    }
+                }
                 Event::Loaded { ticket, entries }
             }
             Some(Task::Read(Action::Probe { ticket, channel, mut tips })) => {
@@ -251,10 +289,10 @@ impl World {
         let device = device(node);
         let number = self.nodes[node].logs[&channel].frontier.number(&device) + 1;
         let queued = self.nodes[node].tasks.iter().filter(|task| {
-            matches!(task, Task::Save(of, entry) if *of == channel && entry.device == device)
+            matches!(task, Task::Save(of, entry, _) if *of == channel && entry.device == device)
         });
         let number = number + queued.count() as u64;
-        self.nodes[node].tasks.push_back(Task::Save(channel, entry(device, number, 0, 0)));
+        self.nodes[node].tasks.push_back(Task::Save(channel, entry(device, number, 0, 0), None));
     }
 
     pub(super) fn is_linked(&self, a: usize, b: usize) -> bool {
@@ -274,6 +312,21 @@ impl World {
                 let (peer, from_) = (device(to), reader.start(&channel));
                 self.tell(from, Event::Share { peer, channel, control, from: from_, up_to });
             }
+        }
+    }
+
+    /// Lets a device begin anew with what it saved; its links are gone.
+    pub(super) fn restart(&mut self, node: usize) {
+        for other in 0..self.nodes.len() {
+            if self.is_linked(node, other) {
+                self.disconnect(node, other);
+            }
+        }
+        self.nodes[node].engine = FrontierSync::new();
+        self.nodes[node].tasks.clear();
+        for channel in self.channels.clone() {
+            let frontier = self.nodes[node].logs[&channel].frontier.clone();
+            self.tell(node, Event::Open { channel, frontier });
         }
     }
 
