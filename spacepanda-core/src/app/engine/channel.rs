@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     reads::{Loaded, Reads},
@@ -27,6 +27,8 @@ pub(super) struct Channel {
     own: Timestamp,
     recent: BTreeMap<EnvelopeId, u64>,
     recent_order: VecDeque<EnvelopeId>,
+    /// Those of which nothing but the order is known here.
+    bare: BTreeSet<EnvelopeId>,
     /// Per log, from which number on its author named what in the control channel.
     control: BTreeMap<DeviceId, BTreeMap<u64, Vec<EnvelopeId>>>,
     pub progress: BTreeMap<DeviceId, Progress>,
@@ -45,6 +47,7 @@ impl Channel {
             own: Timestamp::ZERO,
             recent: BTreeMap::new(),
             recent_order: VecDeque::new(),
+            bare: BTreeSet::new(),
             control: BTreeMap::new(),
             progress: BTreeMap::new(),
             undelivered: BTreeMap::new(),
@@ -96,7 +99,20 @@ impl Channel {
         self.recent.get(id).copied()
     }
 
-    /// Remembers the order of something held, or of a bare header below one's floor.
+    /// Whether something is remembered that was appended.
+    pub(super) fn remembers_held(&self, id: &EnvelopeId) -> bool {
+        self.recent.contains_key(id) && !self.bare.contains(id)
+    }
+
+    /// Remembers the order of a bare header below one's floor, which is not appended.
+    pub(super) fn remember_bare(&mut self, id: EnvelopeId, order: u64) {
+        if !self.recent.contains_key(&id) {
+            self.bare.insert(id);
+        }
+        self.remember(id, order);
+    }
+
+    /// Remembers the order of something held.
     pub(super) fn remember(&mut self, id: EnvelopeId, order: u64) {
         if self.recent.insert(id, order).is_none() {
             self.recent_order.push_back(id);
@@ -110,6 +126,7 @@ impl Channel {
                 }
             } else {
                 self.recent.remove(&oldest);
+                self.bare.remove(&oldest);
             }
         }
     }
@@ -147,6 +164,7 @@ impl Channel {
             self.heads.remove(&named);
         }
         self.heads.insert(tip.id, Head { tip, order: header.order });
+        self.bare.remove(&tip.id);
         self.remember(tip.id, header.order);
         self.greatest = self.greatest.max(header.timestamp);
         if own {

@@ -170,7 +170,10 @@ impl Server {
             return Verdict::Wait(EnvelopeId::new(*header.channel.as_bytes()), None);
         };
         // What is held is remembered, or its entry was read.
-        let remembered = channel.order(&envelope.id()).is_some();
+        let id = envelope.id();
+        // A header that was asked for as a parent was not kept; below one's floor it never is.
+        let seen = channel.order(&id).is_some() && self.is_below_my_floor(node, header);
+        let remembered = channel.remembers_held(&id) || seen;
         let held = cx.loaded.entry(&header.channel, &envelope.tip()).is_some()
             || (remembered && !self.fills_a_gap(node, envelope));
         if held && !Bug::KeepsTwice.is_planted() {
@@ -247,7 +250,7 @@ impl Server {
         }
         self.look_at_own(node, &envelope, cx);
         if let Some(channel) = self.channels.get_mut(&channel_id) {
-            channel.remember(tip.id, envelope.header().order);
+            channel.remember_bare(tip.id, envelope.header().order);
         }
         for waited in self.waiting.release(&tip.id) {
             node.queue(Work::Keep { server: self.id, envelope: waited, from: Some(from) });
