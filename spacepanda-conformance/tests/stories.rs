@@ -4,7 +4,7 @@
 use spacepanda_conformance::sim::{Plan, Totals, run_caught};
 
 fn told(story: &str) -> Totals {
-    let plan: Plan = story.parse().unwrap();
+    let plan: Plan = story.parse().expect("the story is a plan");
     match run_caught(&plan) {
         Ok(outcome) => outcome.totals,
         Err(violation) => panic!("{violation}\n{plan}"),

@@ -6,7 +6,7 @@ use super::{
     server::{CommitAt, ForkMoved, Server},
 };
 use crate::{
-    base::EnvelopeId,
+    base::{DeviceId, EnvelopeId, StateId},
     state::{
         authority::{CommitHeader, InsertError, Inserted, authorize},
         crdt::{Structure, StructureOp},
