@@ -8,7 +8,9 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{Bug, ChannelId, Floors, Frontier, IdentityId, LogEntry, PeerId, Timestamp, Tip},
+    base::{
+        Bug, ChannelId, DeviceId, Floors, Frontier, IdentityId, LogEntry, PeerId, Timestamp, Tip,
+    },
     state::{
         envelope::Envelope,
         sync::{Action, Event, Start, SyncEngine, Ticket},
@@ -39,6 +41,14 @@ impl Share {
             }
         };
         above && self.up_to.is_none()
+    }
+
+    /// With the whole of a device's own log: it is shown what of it has arrived.
+    fn with_own_log(mut self, device: DeviceId) -> Self {
+        if let Start::Floors(floors) = &mut self.from {
+            floors.insert(device, 1);
+        }
+        self
     }
 
     /// Nothing is given; what comes is taken.
@@ -100,7 +110,8 @@ impl Server {
             return BTreeMap::from([(self.control, share)]);
         }
         let channels = self.channels.values().filter(|channel| channel.id != self.control);
-        let open = channels.map(|channel| (channel.id, self.due_of(channel, &identity)));
+        let open = channels
+            .map(|channel| (channel.id, self.due_of(channel, &identity).with_own_log(peer)));
         open.chain([(self.control, Share::whole())]).collect()
     }
 
