@@ -200,6 +200,21 @@ impl Silent {
             self.puppet.send(Kind::Sync, &ack).await;
         }
     }
+
+    /// Acknowledges what came and reads on: everything comes, once, and Alice's next message arrives.
+    async fn gets_the_rest(&mut self, wired: &Wired) {
+        let (server, channel) = wired.at;
+        self.speak().await;
+        within("the rest comes once it acknowledges", async {
+            while self.came.len() < TEXTS {
+                self.work_off(server).await;
+            }
+        })
+        .await;
+        assert_eq!(self.twice, 0, "nothing comes twice");
+        let id = wired.alice.send_message(server, channel, "so long").await.unwrap();
+        delivered(&wired.alice, wired.at, id).await;
+    }
 }
 
 fn is_ack(frame: &[u8]) -> bool {
@@ -240,16 +255,7 @@ async fn a_peer_that_never_acknowledges_is_sent_its_window_and_others_everything
     assert!((WINDOW_BYTES / 2..most).contains(&silent.bytes), "{} bytes", silent.bytes);
     assert!(silent.came.len() < TEXTS / 4, "{} messages", silent.came.len());
 
-    silent.speak().await;
-    within("the rest comes once it acknowledges", async {
-        while silent.came.len() < TEXTS {
-            silent.work_off(server).await;
-        }
-    })
-    .await;
-    assert_eq!(silent.twice, 0, "nothing comes twice");
-    let id = wired.alice.send_message(server, wired.at.1, "so long").await.unwrap();
-    delivered(&wired.alice, wired.at, id).await;
+    silent.gets_the_rest(&wired).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -293,21 +299,11 @@ async fn a_peer_that_reads_nothing_is_cut_where_its_queue_ends_and_others_hear_e
 async fn a_peer_that_reads_nothing_of_what_is_pushed_keeps_its_link_and_holds_nobody_up() {
     let _alone = ALONE.lock().await;
     let wired = Wired::set().await;
-    let (server, channel) = wired.at;
     let mut silent = Silent::begin(&wired).await;
     for number in 0..TEXTS {
         wired.says(number).await;
     }
     wired.bob_has(TEXTS).await;
     assert!(wired.is_linked().await, "its window held back the rest");
-    silent.speak().await;
-    within("all of it comes once it is read", async {
-        while silent.came.len() < TEXTS {
-            silent.work_off(server).await;
-        }
-    })
-    .await;
-    assert_eq!(silent.twice, 0, "nothing comes twice");
-    let id = wired.alice.send_message(server, channel, "so long").await.unwrap();
-    delivered(&wired.alice, wired.at, id).await;
+    silent.gets_the_rest(&wired).await;
 }
