@@ -1,5 +1,6 @@
 use ed25519_zebra::{Signature, SigningKey, VerificationKey, VerificationKeyBytes};
 
+use super::fitting::remembering;
 use crate::base::Secret;
 
 /// Length of an Ed25519 signature in bytes.
@@ -74,9 +75,11 @@ pub fn verify(
     bytes: &[u8],
     signature: &[u8; SIGNATURE_LEN],
 ) -> Result<(), SignatureError> {
-    let key = VerificationKey::try_from(*public).map_err(|_| SignatureError)?;
-    key.verify(&Signature::from(*signature), &[domain.as_bytes(), bytes].concat())
-        .map_err(|_| SignatureError)
+    let signed = [domain.as_bytes(), bytes].concat();
+    remembering("spacepanda ed25519 zip 215", [public, signature, &signed], || {
+        let key = VerificationKey::try_from(*public).map_err(|_| SignatureError)?;
+        key.verify(&Signature::from(*signature), &signed).map_err(|_| SignatureError)
+    })
 }
 
 /// Checks that `public` may be somebody's key: canonical and of large order.

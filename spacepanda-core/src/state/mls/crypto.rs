@@ -19,7 +19,10 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use sha2::{Digest, Sha256};
 
-use crate::{base::Secret, state::identity::KeyPair};
+use crate::{
+    base::Secret,
+    state::identity::{KeyPair, remembering},
+};
 
 /// Signs for one's own leaf.
 pub(super) struct LeafSigner<'a>(pub(super) &'a KeyPair);
@@ -202,7 +205,13 @@ impl OpenMlsCrypto for SeededCrypto {
         key: &[u8],
         signature: &[u8],
     ) -> Result<(), CryptoError> {
-        self.inner.verify_signature(scheme, data, key, signature)
+        let check = || self.inner.verify_signature(scheme, data, key, signature);
+        match scheme {
+            SignatureScheme::ED25519 => {
+                remembering("spacepanda mls ed25519 strict", [key, signature, data], check)
+            }
+            _ => check(),
+        }
     }
 
     fn sign(
