@@ -25,6 +25,12 @@ fn a_key_package_whose_first_addition_lost_a_race_opens_the_next_welcome() {
     assert!(totals.packages_reused >= 1 && totals.switches >= 1, "{totals:?}");
 }
 
+#[test]
+fn a_clock_that_is_set_back_renews_a_leaf_once() {
+    let totals = told(include_str!("../stories/clock_set_back.txt"));
+    assert!(totals.commits <= 16, "a leaf is renewed over and over: {totals:?}");
+}
+
 /// 2 is let in while a disk stalls from a moment on, and 1 writes all the while.
 fn stalled(whose: usize, from_ms: u64) -> String {
     let mut plan = format!(

@@ -11,9 +11,9 @@ use super::{known::Name, trace::Kind, world::World};
 const WORK_MAX: usize = 20_000;
 /// Links of one node, at most.
 const LINKS_MAX: usize = 100;
-/// States of a group that a node keeps, at most: a window of 16, and what was built while nobody was
-/// heard.
-const KEPT_MAX: usize = 64;
+/// States of a group that a node keeps, at most: four windows of 16 where nobody was met, the stand and
+/// the head.
+const KEPT_MAX: usize = 66;
 /// Groups that a node holds in memory, at most.
 const GROUPS_MAX: usize = 5;
 
@@ -305,19 +305,24 @@ impl World<'_> {
                 let at = name(message);
                 match by_name.get(&at) {
                     Some(same) => {
-                        shared.push(at);
+                        shared.extend(Some(at).filter(|at| self.known.is_one(at)));
                         self.is_readable(message, same, other)?;
                     }
-                    None if self.known.is_for(&at, &other.device) => {
+                    None if self.known.is_one(&at) && self.known.is_for(&at, &other.device) => {
                         return Err(format!("node {two} lacks what node {one} lists: {message:?}"));
                     }
                     None => {}
                 }
             }
             let held: BTreeSet<&Name> = shared.iter().collect();
-            let order = theirs.iter().map(name).filter(|at| held.contains(at));
-            if !order.eq(shared.iter().copied()) {
-                return Err(format!("nodes {one} and {two} list {channel:?} in different order"));
+            let order: Vec<Name> = theirs.iter().map(name).filter(|at| held.contains(at)).collect();
+            if order != shared {
+                let differ = shared.iter().zip(&order).find(|(here, there)| here != there);
+                return Err(format!(
+                    "nodes {one} and {two} list {channel:?} in different order: {differ:?}, {} and {}",
+                    shared.len(),
+                    order.len()
+                ));
             }
         }
         Ok(())

@@ -26,6 +26,8 @@ pub(super) type Name = (DeviceId, MessageId, ChannelId);
 pub(super) struct Known {
     ids: BTreeSet<EnvelopeId>,
     places: BTreeMap<(ChannelId, DeviceId, u64), EnvelopeId>,
+    /// The logs of hostile members that fork.
+    forked: BTreeSet<(ChannelId, DeviceId)>,
     pub(super) rules: Rules,
     branches: Branches,
     /// Which nodes keep each envelope of the control channel.
@@ -80,8 +82,11 @@ impl Known {
         }
         let (device, number) = (entry.device, entry.number);
         let hostile = self.is_hostile(&device);
-        if self.places.insert((*channel, device, number), entry.id).is_some() && !hostile {
-            return Err(format!("the log of {device:?} in {channel:?} forks at {number}"));
+        if self.places.insert((*channel, device, number), entry.id).is_some() {
+            if !hostile {
+                return Err(format!("the log of {device:?} in {channel:?} forks at {number}"));
+            }
+            self.forked.insert((*channel, device));
         }
         let envelope = Envelope::decode(&entry.bytes)
             .map_err(|error| format!("a kept envelope cannot be read: {error}"))?;
@@ -214,6 +219,13 @@ impl Known {
         let admissions = self.rules.admissions(device);
         let is_after = |written: &Written| admissions.iter().all(|at| written.above.has(*at));
         !admissions.is_empty() && self.all_named(message).any(is_after)
+    }
+
+    /// Whether a message has one name and one place for everybody: not so if its author means harm and
+    /// uses a name twice, or forks their log, of which whoever comes in later holds one branch only.
+    pub(super) fn is_one(&self, message: &Name) -> bool {
+        !self.forked.contains(&(message.2, message.0))
+            && self.messages.get(message).is_none_or(|written| written.len() < 2)
     }
 
     /// Whether the author of a message knew that somebody was out.

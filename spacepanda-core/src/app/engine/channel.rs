@@ -31,6 +31,8 @@ pub(super) struct Channel {
     bare: BTreeSet<EnvelopeId>,
     /// Per log, from which number on its author named what in the control channel.
     control: BTreeMap<DeviceId, BTreeMap<u64, Vec<EnvelopeId>>>,
+    /// How often an author named something new in the control channel, in this run.
+    pub news: u64,
     pub progress: BTreeMap<DeviceId, Progress>,
     pub undelivered: BTreeMap<(DeviceId, u64), MessageId>,
 }
@@ -49,6 +51,7 @@ impl Channel {
             recent_order: VecDeque::new(),
             bare: BTreeSet::new(),
             control: BTreeMap::new(),
+            news: 0,
             progress: BTreeMap::new(),
             undelivered: BTreeMap::new(),
         }
@@ -104,7 +107,8 @@ impl Channel {
         self.recent.contains_key(id) && !self.bare.contains(id)
     }
 
-    /// Remembers the order of a bare header below one's floor, which is not appended.
+    /// Remembers the order of what is not appended: a header below one's floor, or on a branch that has
+    /// no place.
     pub(super) fn remember_bare(&mut self, id: EnvelopeId, order: u64) {
         if !self.recent.contains_key(&id) {
             self.bare.insert(id);
@@ -190,6 +194,7 @@ impl Channel {
         let row =
             ControlRow { device: header.sender, number: header.sequence, control: control.clone() };
         log.insert(header.sequence, control);
+        self.news += 1;
         let key = rows::control_key(self.number, device, header.sequence);
         batch.put(VIEW, key, cbor::encode(&row));
         true

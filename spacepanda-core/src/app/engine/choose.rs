@@ -22,6 +22,8 @@ pub(super) struct Weighed {
     facts: u64,
     /// Counts the changes of what is kept.
     kept: u64,
+    /// The facts that were counted: who is in, and which channels there are.
+    counted: Option<u64>,
     /// The facts that the choice was made from.
     chosen: Option<u64>,
     /// The facts and the stand for which no vote is due.
@@ -34,6 +36,15 @@ impl Weighed {
     /// Something that a walk depends on is different now.
     pub(super) fn note_fact(&mut self) {
         self.facts += 1;
+    }
+
+    pub(super) fn facts(&self) -> u64 {
+        self.facts
+    }
+
+    /// Whether there are facts that were not counted yet; they count as counted then.
+    pub(super) fn is_recount_due(&mut self) -> bool {
+        self.counted.replace(self.facts) != Some(self.facts)
     }
 
     /// Another state is kept, or one is not any more.

@@ -19,6 +19,8 @@ enum Verdict {
     Keep,
     /// It is held already, or nobody here may have written it: it is let go.
     Drop,
+    /// Its log has no place for it, but others may name it: of it only the order is remembered.
+    Pass,
     /// It waits for this, which is asked of whoever sent it.
     Wait(EnvelopeId, Option<Tip>),
     /// It waits for this, which it follows in its log: there is a gap.
@@ -43,8 +45,9 @@ impl Server {
         Reads { entries, places, ..Reads::default() }
     }
 
-    /// Whether its log has no place for it though what it follows is here: it contradicts itself, or
-    /// it would be one fork too many. Nobody can ever keep it.
+    /// Whether its log has no place for it though what it follows is known: it contradicts itself, it
+    /// would be one fork too many, or it stands on a branch that begins below this device's floor, of
+    /// a log that is held from another branch on. It can never be kept here.
     fn has_no_place(&self, envelope: &Verified, loaded: &Loaded) -> bool {
         let header = envelope.header();
         let at = (header.channel, envelope.id());
@@ -67,7 +70,7 @@ impl Server {
             if no_place { Verdict::Drop } else { self.judge_control(&envelope) }
         } else {
             match self.judge(node, &envelope, cx) {
-                Verdict::Keep if no_place => Verdict::Drop,
+                Verdict::Keep if no_place => Verdict::Pass,
                 verdict => verdict,
             }
         };
@@ -76,6 +79,7 @@ impl Server {
         }
         match verdict {
             Verdict::Drop => {}
+            Verdict::Pass => self.pass_over(node, &envelope, from),
             Verdict::Wait(missing, tip) => {
                 let channel = envelope.header().channel;
                 if self.waiting.park(envelope, missing).is_ok()
@@ -249,11 +253,16 @@ impl Server {
             return;
         }
         self.look_at_own(node, &envelope, cx);
-        if let Some(channel) = self.channels.get_mut(&channel_id) {
-            channel.remember_bare(tip.id, envelope.header().order);
+        self.pass_over(node, &envelope, Some(from));
+    }
+
+    /// Remembers the order of something that is not appended, and takes up what waited for it.
+    fn pass_over(&mut self, node: &mut Node, envelope: &Verified, from: Option<PeerId>) {
+        if let Some(channel) = self.channels.get_mut(&envelope.header().channel) {
+            channel.remember_bare(envelope.id(), envelope.header().order);
         }
-        for waited in self.waiting.release(&tip.id) {
-            node.queue(Work::Keep { server: self.id, envelope: waited, from: Some(from) });
+        for waited in self.waiting.release(&envelope.id()) {
+            node.queue(Work::Keep { server: self.id, envelope: waited, from });
         }
     }
 

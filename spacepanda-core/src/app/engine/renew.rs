@@ -22,8 +22,12 @@ pub(super) struct Renewal {
     pub absent: bool,
     /// Its turn to do so on a head, where it is due.
     turn: Option<(StateId, Timestamp)>,
+    /// The leaves of the head, and of which facts and which head.
+    leaves: Option<((u64, StateId), BTreeMap<DeviceId, Leaf>)>,
     /// When it is due.
     due: Option<Timestamp>,
+    /// When this device last renewed it in this run, by its clock of then.
+    renewed: Option<Timestamp>,
 }
 
 impl Renewal {
@@ -33,7 +37,7 @@ impl Renewal {
 }
 
 /// The last change of a leaf on a path.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Leaf {
     at: Timestamp,
     /// The key package that brought it, if a commit of its own has not renewed it since.
@@ -51,8 +55,24 @@ impl Server {
             self.renewal.turn = None;
             return;
         };
-        let leaves = self.leaves_of(&head);
-        let Some(due) = self.due_at(node, &leaves, cx) else {
+        let of = (self.weighed.facts(), head);
+        let leaves = match self.renewal.leaves.take() {
+            Some((known, leaves)) if known == of => leaves,
+            _ => self.leaves_of(&head),
+        };
+        self.renew_at(node, head, &leaves, cx);
+        self.renewal.leaves = Some((of, leaves));
+    }
+
+    /// Renews it on the head if it is due and one's turn, else notes when that is.
+    fn renew_at(
+        &mut self,
+        node: &mut Node,
+        head: StateId,
+        leaves: &BTreeMap<DeviceId, Leaf>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(due) = self.due_at(node, leaves, cx) else {
             self.renewal.turn = None;
             return;
         };
@@ -66,13 +86,13 @@ impl Server {
         }
         let at = match self.renewal.turn {
             Some((of, at)) if of == head => at,
-            _ => self.renewal_turn(node, &leaves, cx),
+            _ => self.renewal_turn(node, leaves, cx),
         };
         self.renewal.turn = Some((head, at));
         if at <= cx.now {
             self.renewal.turn = None;
             if self.commit(node, &Change::default(), cx) {
-                self.renewal.absent = false;
+                (self.renewal.absent, self.renewal.renewed) = (false, Some(cx.now));
                 self.publish_package(node, PackageUse::LastResort, None, cx);
             }
         }
@@ -105,10 +125,15 @@ impl Server {
         let by_last_resort = leaf.package.is_some_and(|package| {
             self.own_packages.values().any(|row| row.last_resort && row.reference == package)
         });
-        // Somebody whose clock is wrong does not keep a leaf from growing old.
+        // A wrong clock does not keep a leaf from growing old. Where it was this device's own, what it
+        // writes anew is later still: then its memory says when it did.
         let from_the_future = leaf.at > cx.now.saturating_add(CLOCK_SKEW_MAX);
-        let at_once = by_last_resort || self.renewal.absent || from_the_future;
-        Some(if at_once { cx.now } else { leaf.at.saturating_add(age_max(leaves.len())) })
+        let at = match from_the_future {
+            true => self.renewal.renewed.filter(|renewed| *renewed <= cx.now),
+            false => Some(leaf.at),
+        };
+        let at = at.filter(|_| !by_last_resort && !self.renewal.absent);
+        Some(at.map_or(cx.now, |at| at.saturating_add(age_max(leaves.len()))))
     }
 
     /// The leaves of a state, each with its last change on the path.

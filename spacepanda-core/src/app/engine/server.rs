@@ -90,6 +90,8 @@ pub(super) struct Server {
     pub renewal: Renewal,
     pub comeback: Comeback,
     pub shares: BTreeMap<PeerId, BTreeMap<ChannelId, Share>>,
+    /// What these were derived from: facts, channels, and what their authors named as news.
+    pub shared_of: BTreeMap<PeerId, (u64, usize, u64)>,
     pub caught_up: BTreeMap<PeerId, BTreeSet<ChannelId>>,
     pub caught_up_at: Option<Timestamp>,
     /// Whether a member has shown in this run how far they saw this device's logs, or none need to.
@@ -174,6 +176,7 @@ impl Server {
             renewal: Renewal::default(),
             comeback: Comeback::default(),
             shares: BTreeMap::new(),
+            shared_of: BTreeMap::new(),
             caught_up: BTreeMap::new(),
             caught_up_at: None,
             compared: false,

@@ -180,7 +180,9 @@ impl Server {
         if !self.loaded {
             return;
         }
-        self.recount(node, cx);
+        if self.weighed.is_recount_due() {
+            self.recount(node, cx);
+        }
         self.look_at_revocation(node, cx);
         self.share(node, cx);
         self.compare(node, cx);

@@ -69,8 +69,18 @@ impl Server {
     pub(super) fn share(&mut self, node: &mut Node, cx: &Cx<'_>) {
         let peers: Vec<_> = node.links.peers().collect();
         self.shares.retain(|peer, _| peers.contains(peer));
+        self.shared_of.retain(|peer, _| peers.contains(peer));
         self.caught_up.retain(|peer, _| peers.contains(peer));
+        let news = self.channels.values().map(|channel| channel.news).sum();
+        let of = (self.weighed.facts(), self.channels.len(), news);
         for peer in peers {
+            // Of a device that is certified it depends on nothing else.
+            let settled =
+                self.shares.contains_key(&peer) && self.authority.certified(&peer).is_some();
+            if self.shared_of.insert(peer, of) == Some(of) && settled {
+                debug_assert_eq!(self.shares.get(&peer), Some(&self.due_to(node, peer)));
+                continue;
+            }
             let due = self.due_to(node, peer);
             let shared = self.shares.entry(peer).or_default();
             for channel in shared.keys().filter(|id| !due.contains_key(id)) {

@@ -9,7 +9,7 @@ use crate::base::{Bug, StateId, Timestamp};
 /// takes a device's disk, and has recorded what was sent, can open everything that was written since the
 /// oldest state kept there, and nothing older. With the default that is three days, or the latest 16
 /// changes of the group, whichever is shorter; a device that is alone keeps the states it left until it
-/// has met somebody again.
+/// has met somebody again, four times as many at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Hours after which a state that was left ends: 1 at least.
@@ -32,14 +32,18 @@ pub struct Kept {
 impl Window {
     /// Newer states of this many bytes together end a state, however few they are.
     pub const NEWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+    /// How many times as many states, and bytes, are kept of those left since anybody was met: who is
+    /// never shown everything must not keep everything.
+    pub const UNHEARD: u16 = 4;
     /// The shortest window: with less, a fork that heals within minutes already loses its keys.
     pub const SHORTEST: Self = Self { hours: 1, states: 2 };
 
     /// The states that end now, the oldest first.
     ///
-    /// The stand never ends, nor what was not left, nor what was left after `caught_up_at`, when this
-    /// device was last caught up with a peer. Anything else ends when its hours are over or when enough
-    /// newer states stay, whichever is first.
+    /// The stand never ends, nor what was not left. What was left after `caught_up_at`, when this device
+    /// was last caught up with a peer, ends when [`Self::UNHEARD`] times as many newer states stay as the
+    /// window has. Anything else ends when its hours are over or when enough newer states stay, whichever
+    /// is first.
     pub fn ends(
         &self,
         kept: &[Kept],
@@ -55,11 +59,19 @@ impl Window {
         let (mut newer, mut newer_bytes) = (0_u16, 0_u64);
         let mut ended = Vec::new();
         for kept in newest_first {
-            let full = newer >= self.states || newer_bytes >= Self::NEWER_BYTES_MAX;
-            let full = full || Bug::ForgetsLeftStates.is_planted();
-            let left =
-                kept.left_at.filter(|left| kept.state != *stand && caught_up_at >= Some(*left));
-            if left.is_some_and(|left| full || now.since(left) >= self.duration()) {
+            let full = |times: u16| {
+                newer >= self.states.saturating_mul(times)
+                    || newer_bytes >= Self::NEWER_BYTES_MAX * u64::from(times)
+            };
+            let left = kept.left_at.filter(|_| kept.state != *stand);
+            let ends = left.is_some_and(|left| match caught_up_at >= Some(left) {
+                true => {
+                    let over = now.since(left) >= self.duration();
+                    full(1) || over || Bug::ForgetsLeftStates.is_planted()
+                }
+                false => full(Self::UNHEARD),
+            });
+            if ends {
                 ended.push(kept.state);
             } else {
                 newer = newer.saturating_add(1);
@@ -137,5 +149,14 @@ mod tests {
         assert_eq!(ends(None), []);
         assert_eq!(ends(Some(at(15))), [state(1)]);
         assert_eq!(ends(Some(at(20))), [state(1), state(2)]);
+    }
+
+    #[test]
+    fn a_device_that_meets_nobody_keeps_four_windows_at_most() {
+        let mut states: Vec<Kept> = (0..64).map(|n| kept(n, Some(u64::from(n)))).collect();
+        states.push(kept(64, None));
+        let ends = |states: &[Kept]| Window::default().ends(states, &state(64), None, at(999));
+        assert_eq!(ends(&states), [state(0)]);
+        assert_eq!(ends(&states[1..]), []);
     }
 }
