@@ -134,6 +134,11 @@ impl World<'_> {
                 // less of it and asks others. What anybody can open is compared message by message.
                 (status.unopened, status.asked) = (0, Vec::new());
             }
+            if self.known.has_forks() {
+                // What is said in a log that forks is not held alike by who came in later.
+                let hash = self.nodes[node].control_hash(&server);
+                status.state_hash = hash.ok_or_else(|| format!("node {node} does not run"))?;
+            }
             let at = (status.stand, status.state_hash);
             self.note(Kind::State, node, format_args!("{:?} {:?}", at.0, at.1));
             if status.stand != status.head {

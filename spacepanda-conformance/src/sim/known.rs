@@ -221,6 +221,11 @@ impl Known {
         !admissions.is_empty() && self.all_named(message).any(is_after)
     }
 
+    /// Whether somebody who means harm has forked a log.
+    pub(super) fn has_forks(&self) -> bool {
+        !self.forked.is_empty()
+    }
+
     /// Whether a message has one name and one place for everybody: not so if its author means harm and
     /// uses a name twice, or forks their log, of which whoever comes in later holds one branch only.
     pub(super) fn is_one(&self, message: &Name) -> bool {

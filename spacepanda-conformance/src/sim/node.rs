@@ -276,6 +276,11 @@ impl Node {
         Ok(Some(progress))
     }
 
+    /// What this node holds alike with others, as long as it runs.
+    pub(super) fn control_hash(&self, server: &ServerId) -> Option<[u8; 32]> {
+        self.running.as_ref()?.machine.control_hash(server)
+    }
+
     pub(super) fn sizes(&self) -> Option<Sizes> {
         self.running.as_ref().map(|running| running.machine.sizes())
     }

@@ -139,11 +139,20 @@ impl Server {
     }
 
     /// Whether an envelope is a bare header from a time when this node's person was out: it is not for
-    /// them, and is kept only so that a log of which they hold the beginning has no hole.
+    /// them, and is kept only so that a log of which they hold the beginning, or another branch, has no
+    /// hole.
     fn fills_a_gap(&self, node: &Node, envelope: &Verified) -> bool {
         let header = envelope.header();
         let bare = header.body.is_some() && envelope.body().is_none();
-        bare && self.holds_before(header) && self.is_below_my_floor(node, header)
+        let held = self.holds_before(header) || self.begins_another_branch(header);
+        bare && held && self.is_below_my_floor(node, header)
+    }
+
+    /// Whether a log that is held has another beginning.
+    fn begins_another_branch(&self, header: &Header) -> bool {
+        let channel = self.channels.get(&header.channel);
+        header.previous.is_none()
+            && channel.is_some_and(|channel| channel.frontier.number(&header.sender) > 0)
     }
 
     /// Whether the beginning of the log is held in which an envelope stands further on.
@@ -219,8 +228,9 @@ impl Server {
         })
     }
 
-    pub(super) fn body_reads(&self, channel: &ChannelId, tip: &Tip) -> Reads {
-        Reads { entries: vec![(*channel, *tip)], ..Reads::default() }
+    pub(super) fn body_reads(&self, channel: &ChannelId, tip: &Tip, envelope: &Verified) -> Reads {
+        let tips = previous_tip(envelope.header()).into_iter().chain([*tip]);
+        Reads { entries: tips.map(|tip| (*channel, tip)).collect(), ..Reads::default() }
     }
 
     /// Takes what was asked for: the body of something kept, or the header of something below one's
@@ -247,8 +257,11 @@ impl Server {
             return;
         }
         let header = envelope.header();
-        let follows = self.channels.get(&channel_id).is_some_and(|it| it.follows_a_tip(header));
-        if follows || !self.is_below_my_floor(node, header) {
+        let below = channel_id != self.control && self.is_below_my_floor(node, header);
+        let has_place = self.begins_another_branch(header)
+            || previous_tip(header).is_some_and(|it| cx.loaded.entry(&channel_id, &it).is_some());
+        if has_place || !below {
+            let envelope = if below { envelope.without_body() } else { envelope };
             node.queue(Work::Keep { server: self.id, envelope, from: Some(from) });
             return;
         }

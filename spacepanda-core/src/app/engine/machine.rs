@@ -283,8 +283,8 @@ impl Machine {
             Work::Keep { server: id, envelope, .. } => {
                 server(id).map(|s| s.keep_reads(envelope)).unwrap_or_default()
             }
-            Work::Body { server: id, channel, tip, .. } => {
-                server(id).map(|s| s.body_reads(channel, tip)).unwrap_or_default()
+            Work::Body { server: id, channel, tip, envelope, .. } => {
+                server(id).map(|s| s.body_reads(channel, tip, envelope)).unwrap_or_default()
             }
             Work::Reach(id, state) => {
                 server(id).map(|s| s.reach_reads(&self.node, state)).unwrap_or_default()

@@ -241,14 +241,24 @@ impl Server {
         }
     }
 
-    /// One hash of what members who have converged hold alike.
-    pub(super) fn state_hash(&self) -> [u8; 32] {
+    /// One hash of what members who have converged hold alike. Of a log that forks they need not hold
+    /// the same: who came in after the fork may lack a branch.
+    fn state_hash(&self) -> [u8; 32] {
         let admits: Vec<EnvelopeId> =
             self.matrix.members().keys().flat_map(|id| self.authority.admits_of(id)).collect();
         let others = self.channels.values().filter(|channel| channel.id != self.control);
-        let channels: Vec<(ChannelId, Vec<Tip>)> = others
+        let channels = others
             .map(|channel| (channel.id, channel.tips_above(self.authority.dag(), &admits)))
             .collect();
+        self.hash_with(channels)
+    }
+
+    /// The same without what was said in channels: the control channel and what follows from it.
+    pub(super) fn control_hash(&self) -> [u8; 32] {
+        self.hash_with(Vec::new())
+    }
+
+    fn hash_with(&self, channels: Vec<(ChannelId, Vec<Tip>)>) -> [u8; 32] {
         let control: Vec<_> = self.control_channel().frontier.tips().collect();
         let matrix = self.matrix.hash();
         let structure = self.structure.heads().iter().map(|head| head.to_vec()).collect();

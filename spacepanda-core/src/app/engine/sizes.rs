@@ -58,4 +58,10 @@ impl Machine {
     pub fn head(&self, server: &ServerId) -> Option<StateId> {
         self.servers.get(server)?.head
     }
+
+    /// One hash of what members who have converged hold alike of a server, without what was said in its
+    /// channels.
+    pub fn control_hash(&self, server: &ServerId) -> Option<[u8; 32]> {
+        Some(self.servers.get(server)?.control_hash())
+    }
 }
