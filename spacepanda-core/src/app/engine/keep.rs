@@ -139,20 +139,17 @@ impl Server {
     }
 
     /// Whether an envelope is a bare header from a time when this node's person was out: it is not for
-    /// them, and is kept only so that a log of which they hold the beginning, or another branch, has no
-    /// hole.
+    /// them, and is kept only so that a log of which they hold something has no hole.
     fn fills_a_gap(&self, node: &Node, envelope: &Verified) -> bool {
         let header = envelope.header();
         let bare = header.body.is_some() && envelope.body().is_none();
-        let held = self.holds_before(header) || self.begins_another_branch(header);
-        bare && held && self.is_below_my_floor(node, header)
+        bare && self.holds_of(header) && self.is_below_my_floor(node, header)
     }
 
-    /// Whether a log that is held has another beginning.
-    fn begins_another_branch(&self, header: &Header) -> bool {
+    /// Whether anything is held of the log in which an envelope stands.
+    fn holds_of(&self, header: &Header) -> bool {
         let channel = self.channels.get(&header.channel);
-        header.previous.is_none()
-            && channel.is_some_and(|channel| channel.frontier.number(&header.sender) > 0)
+        channel.is_some_and(|channel| channel.frontier.number(&header.sender) > 0)
     }
 
     /// Whether the beginning of the log is held in which an envelope stands further on.
@@ -258,8 +255,10 @@ impl Server {
         }
         let header = envelope.header();
         let below = channel_id != self.control && self.is_below_my_floor(node, header);
-        let has_place = self.begins_another_branch(header)
-            || previous_tip(header).is_some_and(|it| cx.loaded.entry(&channel_id, &it).is_some());
+        let has_place = match previous_tip(header) {
+            Some(previous) => cx.loaded.entry(&channel_id, &previous).is_some(),
+            None => self.holds_of(header),
+        };
         if has_place || !below {
             let envelope = if below { envelope.without_body() } else { envelope };
             node.queue(Work::Keep { server: self.id, envelope, from: Some(from) });
