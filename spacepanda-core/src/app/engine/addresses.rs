@@ -123,7 +123,7 @@ impl Machine {
 
 impl Redial {
     fn new(now: Timestamp) -> Self {
-        Self { at: now, pause_ms: REDIAL_MS_MIN, lost: now }
+        Self { at: now, pause_ms: REDIAL_MS_MIN, lost: now, mistaken: false }
     }
 }
 
@@ -144,7 +144,18 @@ impl Links {
         }
         cx.fx.batch.put(VIEW, rows::address_key(&device), cbor::encode(record));
         self.book.insert(device, record.clone());
+        if let Some(redial) = self.redials.get_mut(&device) {
+            (redial.mistaken, redial.pause_ms) = (false, REDIAL_MS_MIN);
+        }
         true
+    }
+
+    /// Notes that somebody else answered where a device was dialled: it is tried there as seldom as who
+    /// is long absent, since each try can cost those who answer a link.
+    pub(super) fn mistake(&mut self, device: DeviceId, cx: &mut Cx<'_>) {
+        let redial = self.redials.entry(device).or_insert(Redial::new(cx.now));
+        (redial.mistaken, redial.pause_ms) = (true, REDIAL_OF_ABSENT_MS_MAX);
+        self.postpone(device, cx);
     }
 
     /// Puts off the next try by a pause that doubles, half more or less.
@@ -159,9 +170,9 @@ impl Links {
         redial.pause_ms = (redial.pause_ms * 2).min(REDIAL_MS_MAX);
     }
 
-    /// Somebody can be reached: perhaps all others can, too.
+    /// Somebody can be reached: perhaps all others can, too, but for those whose addresses lead to others.
     pub(super) fn hasten(&mut self, now: Timestamp) {
-        for redial in self.redials.values_mut() {
+        for redial in self.redials.values_mut().filter(|redial| !redial.mistaken) {
             (redial.at, redial.pause_ms) = (redial.at.min(now), REDIAL_MS_MIN);
         }
     }

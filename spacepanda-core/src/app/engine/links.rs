@@ -67,6 +67,8 @@ pub(super) struct Redial {
     pub pause_ms: u64,
     /// Since when there is no link.
     pub lost: Timestamp,
+    /// Whether another device answered at its addresses: they are wrong until there are others.
+    pub mistaken: bool,
 }
 
 impl Links {
@@ -244,9 +246,18 @@ impl Machine {
             return false;
         }
         let dialled = open.dial.is_some();
+        let meant = match &open.dial {
+            Some(Dial::Member(device)) if *device != peer => Some(*device),
+            _ => None,
+        };
         if !dialled {
             let Ok(answer) = open.session.accept_peer(&account.link_self()) else { return false };
             cx.fx.acts.push(Act::Send(link, answer));
+        }
+        if let Some(device) = meant {
+            // Whoever it is, it is nobody that this dial was for.
+            open.dial = None;
+            self.node.links.mistake(device, cx);
         }
         let dialled_by = if dialled { me } else { peer };
         self.welcome(peer, Peer { link, identity, dialled_by, since: cx.now, joins }, me, cx)
