@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use spacepanda_core::app::engine::Link;
+use spacepanda_core::app::engine::{Finding, Link};
 
 use super::{
     chance::Chance,
@@ -125,11 +125,14 @@ impl World<'_> {
                 self.stop(who, true, false)?;
                 self.nodes[who].gone = true;
             }
-            Fault::Copy { who } => self.disks.copy(who).map_err(|error| error.to_string())?,
-            Fault::Restore { who } if who < nodes => {
-                self.crash(who, false, Duration::from_secs(1))?;
-                self.disks.restore(who).map_err(|error| error.to_string())?;
+            Fault::Copy { who } if who < nodes => {
+                if who == 0 || self.story.people[who].joined {
+                    self.disks.copy(who).map_err(|error| error.to_string())?;
+                    let others = (0..nodes).filter(|other| *other != who && self.is_in(*other));
+                    self.nodes[who].copied = Some((self.now, others.collect()));
+                }
             }
+            Fault::Restore { who } if who < nodes => self.restore(who)?,
             _ => {}
         }
         Ok(())
@@ -159,6 +162,33 @@ impl World<'_> {
         for node in &mut self.nodes {
             (node.harm, node.full, node.stalled) = (None, None, None);
         }
+    }
+
+    /// Whether somebody who means no harm is in, and stays.
+    fn is_in(&self, who: usize) -> bool {
+        let person = &self.story.people[who];
+        let joined = who == 0 || person.joined && !person.out;
+        joined && !self.nodes[who].gone && !self.is_hostile(who)
+    }
+
+    /// A node goes on from its copy, if it has one, if what it wrote since has reached anybody (what
+    /// nobody else has is gone with it, as with the disk), and if it knew anybody who is still there.
+    fn restore(&mut self, who: usize) -> Result<(), String> {
+        let node = &self.nodes[who];
+        let is_shared = node.devices.iter().all(|device| self.known.is_shared(who, device));
+        let Some((copied, others)) = node.copied.clone() else { return Ok(()) };
+        let known = others.into_iter().any(|other| self.is_in(other));
+        if !is_shared || !known || !node.is_running() {
+            return Ok(());
+        }
+        self.crash(who, false, Duration::from_secs(1))?;
+        self.disks.restore(who).map_err(|error| error.to_string())?;
+        let node = &mut self.nodes[who];
+        node.restored = Some((copied, self.now));
+        // What is kept of it outside the store is as it was with some, and gone with others.
+        node.finding = Some(if who.is_multiple_of(2) { Finding::Ahead } else { Finding::Unknown });
+        self.note(Kind::World, who, format_args!("goes on from a copy"));
+        Ok(())
     }
 
     fn part(&mut self, far: Vec<usize>, lasts: Duration) {

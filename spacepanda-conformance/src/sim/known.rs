@@ -137,7 +137,7 @@ impl Known {
                 self.pleas += usize::from(payload.lost.is_some());
                 self.packages.note(&payload);
             }
-            PayloadType::Structure if self.founder == Some(header.sender) => {
+            PayloadType::Structure if self.is_founder(&header.sender) => {
                 if let Ok(StructureOp::CreateChannel { .. }) = StructureOp::decode(&header.payload)
                 {
                     self.channels.insert(ChannelId::new(*id.as_bytes()));
@@ -178,6 +178,11 @@ impl Known {
         }
     }
 
+    /// Whether a device is one of the founder's.
+    fn is_founder(&self, device: &DeviceId) -> bool {
+        self.rules.person(device).is_some_and(|person| self.rules.is_founder(&person))
+    }
+
     /// Whether a device is a hostile member's.
     pub(super) fn is_hostile(&self, device: &DeviceId) -> bool {
         self.rules.person(device).is_some_and(|person| self.hostile.contains(&person))
@@ -213,7 +218,7 @@ impl Known {
     /// Whether a message is for a device: something at or before it in its log names an admission
     /// of the device in its past, every one that there is.
     pub(super) fn is_for(&self, message: &Name, device: &DeviceId) -> bool {
-        if message.0 == *device || self.founder == Some(*device) {
+        if message.0 == *device || self.is_founder(device) {
             return true;
         }
         let admissions = self.rules.admissions(device);
@@ -224,6 +229,16 @@ impl Known {
     /// Whether somebody who means harm has forked a log.
     pub(super) fn has_forks(&self) -> bool {
         !self.forked.is_empty()
+    }
+
+    /// Whether everything that a device of a node wrote is kept by another node.
+    pub(super) fn is_shared(&self, node: usize, device: &DeviceId) -> bool {
+        let elsewhere = |id: &EnvelopeId| {
+            let keepers = self.keepers.get(id);
+            keepers.is_some_and(|keepers| keepers.iter().any(|keeper| keeper != node))
+        };
+        let mut of = self.places.iter().filter(|((_, author, _), _)| author == device);
+        of.all(|(_, id)| elsewhere(id))
     }
 
     /// Whether a message has one name and one place for everybody: not so if its author means harm and

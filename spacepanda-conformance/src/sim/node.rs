@@ -1,7 +1,7 @@
-use std::{mem::take, sync::Arc};
+use std::{collections::BTreeSet, mem::take, sync::Arc};
 
 use spacepanda_core::{
-    app::engine::{Act, Call, Effects, Input, Loaded, Machine, Sizes, Step, Tell},
+    app::engine::{Act, Call, Effects, Finding, Input, Loaded, Machine, Sizes, Step, Tell},
     base::{Bug, ChannelId, DeviceId, IdentityId, LogEntry, ServerId, StateId, Timestamp},
     store::ProviderStorageBackend,
 };
@@ -27,6 +27,14 @@ pub(super) struct Node {
     last_call: u64,
     /// Who it is, once that was told.
     pub(super) ids: Option<(IdentityId, DeviceId)>,
+    /// Every device that it was.
+    pub(super) devices: BTreeSet<DeviceId>,
+    /// When a copy of what it keeps was put aside, and who was in then.
+    pub(super) copied: Option<(Timestamp, Vec<usize>)>,
+    /// When the copy was made that it went on from, and when it did.
+    pub(super) restored: Option<(Timestamp, Timestamp)>,
+    /// What its next start finds outside its store, if anybody is to look.
+    pub(super) finding: Option<Finding>,
     running: Option<Running>,
     guest: Option<Box<dyn Guest>>,
     /// Who speaks for a hostile member.
@@ -96,6 +104,10 @@ impl Node {
             life: 0,
             last_call: 0,
             ids: None,
+            devices: BTreeSet::new(),
+            copied: None,
+            restored: None,
+            finding: None,
             running: None,
             guest: None,
             puppet: None,
@@ -163,7 +175,10 @@ impl Node {
         self.life += 1;
         self.handed_over = 0;
         self.running = Some(Running {
-            machine: Machine::new(name),
+            machine: match self.finding {
+                None => Machine::new(name),
+                Some(_) => Machine::to_be_judged(name),
+            },
             kept,
             saving: None,
             gathered: Vec::new(),
@@ -173,6 +188,9 @@ impl Node {
             ticked: Timestamp::ZERO,
         });
         self.push(Input::Addresses(vec![Network::address(index)]));
+        if let Some(finding) = self.finding.take() {
+            self.push(Input::Found(finding));
+        }
         Ok(())
     }
 
@@ -201,8 +219,19 @@ impl Node {
         Call(self.last_call)
     }
 
-    pub(super) fn started(&mut self, ids: (IdentityId, DeviceId)) {
+    /// Notes who it is, perhaps with another device than before.
+    pub(super) fn is_now(&mut self, ids: (IdentityId, DeviceId)) {
         self.ids = Some(ids);
+        self.devices.insert(ids.1);
+    }
+
+    /// Whether what it accepted at a time can be gone with what it kept after a copy was made.
+    pub(super) fn may_have_lost(&self, at: Timestamp) -> bool {
+        self.restored.is_some_and(|(copied, restored)| (copied..=restored).contains(&at))
+    }
+
+    pub(super) fn started(&mut self, ids: (IdentityId, DeviceId)) {
+        self.is_now(ids);
         if let Some(running) = &mut self.running {
             running.started = true;
         }

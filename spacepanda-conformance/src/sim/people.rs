@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use spacepanda_core::{
-    app::engine::{AppError, Call, Command, Event, Input, JoinLink, Reply, ServerSummary},
+    app::engine::{
+        AppError, Call, Command, Continuity, Event, Input, JoinLink, Reply, ServerSummary,
+    },
     base::{ChannelId, ServerId},
     state::{identity::KeyPair, mls::tree::Window},
 };
@@ -20,6 +22,8 @@ const AGAIN: Duration = Duration::from_secs(4);
 const AGAIN_PART_OF_ALL: u32 = 256;
 /// How long an invite is valid: longer than any run.
 const VALID: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
+/// How long somebody reads that a copy of their device has written before they take another device.
+const RENEWED_AFTER: Duration = Duration::from_secs(5);
 /// Messages of a page that somebody looks at.
 const LOOK_LEN: usize = 20;
 
@@ -120,6 +124,7 @@ impl World<'_> {
                 self.story.people[who].out = true;
                 self.call(who, Command::Leave { server }, Asked::Do(step));
             }
+            Step::Renew { .. } => self.call(who, Command::RenewDevice, Asked::Do(step)),
         }
         Some(who)
     }
@@ -192,7 +197,8 @@ impl World<'_> {
             }
             (Asked::Say { channel, text }, Ok(Reply::Message(id))) => {
                 self.outcome.messages += 1;
-                self.story.said.push(Said { node, channel, id, text });
+                let at = self.now;
+                self.story.said.push(Said { node, channel, id, text, at });
             }
             (Asked::Join { link, .. }, Ok(Reply::Server { .. })) => {
                 self.story.people[node].by = Some(link);
@@ -232,7 +238,7 @@ impl World<'_> {
             (Step::Look { .. }, Ok(Reply::Messages { messages, .. })) => {
                 return self.look_at(node, messages);
             }
-            (Step::Revoke { .. }, Ok(Reply::Done)) => {}
+            (Step::Revoke { .. }, Ok(Reply::Done)) | (Step::Renew { .. }, Ok(_)) => {}
             // What nobody but the founder may, and what whoever may be out cannot.
             (Step::Channel { .. } | Step::Remove { .. }, Err(_)) if !founder => {}
             (Step::Leave { .. } | Step::Revoke { .. }, Err(_)) => {}
@@ -266,6 +272,14 @@ impl World<'_> {
                 self.story.people[node].by = None;
                 // Whose invites nobody has is invited by the founder's first.
                 self.again(Step::Join { who: node, by: self.nodes.len() });
+            }
+            // Whoever reads that goes on with a new device: nothing else runs with this one any more.
+            Event::Continuity { continuity: Continuity::Cloned } if !self.is_hostile(node) => {
+                self.after(RENEWED_AFTER, Happening::Do(Step::Renew { who: node }));
+            }
+            Event::DeviceRenewed { device } => {
+                let ids = self.nodes[node].ids.map(|(identity, _)| (identity, device));
+                ids.into_iter().for_each(|ids| self.nodes[node].is_now(ids));
             }
             Event::Message { message, .. } => {
                 return self.look_at(node, std::slice::from_ref(&message));

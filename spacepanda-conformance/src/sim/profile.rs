@@ -8,8 +8,8 @@ pub const LONG_ABSENCES: bool = true;
 pub const COMING_BACK: bool = true;
 /// Whether devices may go for ever.
 pub const NEVER_RETURNING: bool = true;
-/// Whether nodes may go on from an old copy of what they keep.
-pub const ROLLBACKS: bool = false;
+/// Whether nodes may go on from an old copy of what they keep: they become new devices and come in again.
+pub const ROLLBACKS: bool = true;
 
 /// How bad a world is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

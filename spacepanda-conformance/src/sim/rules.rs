@@ -118,9 +118,10 @@ impl Rules {
         Set::below(self.all.len())
     }
 
-    /// Every admission of a device, counting or not.
+    /// Every admission of a device's person, counting or not.
     pub(super) fn admissions(&self, device: &DeviceId) -> Vec<usize> {
-        let of = |placed: &Placed| matches!(&placed.operation, Some(Operation::Admit(request)) if request.certificate.device == *device);
+        let person = self.person(device);
+        let of = |placed: &Placed| matches!(&placed.operation, Some(Operation::Admit(request)) if Some(request.certificate.identity) == person);
         (0..self.all.len()).filter(|at| of(&self.all[*at])).collect()
     }
 

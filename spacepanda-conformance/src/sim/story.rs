@@ -1,6 +1,6 @@
 use spacepanda_core::{
     app::engine::{AppError, Reply},
-    base::{ChannelId, MessageId, ServerId},
+    base::{ChannelId, MessageId, ServerId, Timestamp},
 };
 
 use super::{chance::Chance, plan::Step};
@@ -35,6 +35,7 @@ pub(super) struct Said {
     pub(super) channel: ChannelId,
     pub(super) id: MessageId,
     pub(super) text: String,
+    pub(super) at: Timestamp,
 }
 
 /// An invite's link.

@@ -52,6 +52,9 @@ const SERIES_LEN: u32 = 8;
 /// Between two of them.
 const SERIES_EVERY: Duration = Duration::from_secs(60);
 
+/// One run of so many has a node that goes on from an old copy.
+const ROLLED_BACK_ONE_IN: u64 = 6;
+
 /// Kinds of faults; each is in about half of the runs.
 const KINDS: usize = 12;
 
@@ -79,6 +82,7 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
     }
     if setup.profile != Profile::Calm {
         draw.faults(setup.steps * FAULTS_IN_TEN / 10);
+        draw.rollbacks(Chance::new(seed, "rollbacks"));
     }
     if setup.profile == Profile::Hostile {
         draw.deeds(setup.steps * DEEDS_IN_TEN / 10);
@@ -153,9 +157,13 @@ impl Draw {
             let at = self.chance.within(SPREAD);
             self.put(at, What::Break(Fault::Gone { who }));
         }
-        if ROLLBACKS && self.chance.once_in(6) {
-            let who = self.chance.index(self.nodes);
-            let (copied, restored) = (self.chance.within(SPREAD), self.chance.within(SPREAD));
+    }
+
+    /// Of six runs one has a node that goes on from an old copy of what it keeps.
+    fn rollbacks(&mut self, mut chance: Chance) {
+        if ROLLBACKS && chance.once_in(ROLLED_BACK_ONE_IN) {
+            let who = chance.index(self.nodes);
+            let (copied, restored) = (chance.within(SPREAD), chance.within(SPREAD));
             self.put(copied.min(restored), What::Break(Fault::Copy { who }));
             self.put(copied.max(restored), What::Break(Fault::Restore { who }));
         }

@@ -49,6 +49,11 @@ pub enum Step {
         /// Who.
         who: usize,
     },
+    /// `who` goes on with a new device.
+    Renew {
+        /// Who.
+        who: usize,
+    },
 }
 
 impl Step {
@@ -62,7 +67,8 @@ impl Step {
             | Self::Invite { who, .. }
             | Self::Revoke { who, .. }
             | Self::Remove { who, .. }
-            | Self::Leave { who } => who,
+            | Self::Leave { who }
+            | Self::Renew { who } => who,
         }
     }
 
@@ -82,6 +88,7 @@ impl Step {
             Self::Revoke { who, whose } => ("revoke", vec![who, whose]),
             Self::Remove { who, whom } => ("remove", vec![who, whom]),
             Self::Leave { who } => ("leave", vec![who]),
+            Self::Renew { who } => ("renew", vec![who]),
         };
         // Numbers of nodes and uses are small.
         (word, numbers.into_iter().map(|number| number as i64).collect())
@@ -99,6 +106,7 @@ impl Step {
             ("revoke", &[who, whose]) => Self::Revoke { who, whose },
             ("remove", &[who, whom]) => Self::Remove { who, whom },
             ("leave", &[who]) => Self::Leave { who },
+            ("renew", &[who]) => Self::Renew { who },
             _ => return None,
         })
     }

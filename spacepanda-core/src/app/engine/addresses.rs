@@ -24,6 +24,8 @@ const REDIAL_MS_MAX: u64 = 120_000;
 const REDIAL_PART_OF_ABSENCE: u64 = 256;
 /// And never longer than this, however long it is away.
 const REDIAL_OF_ABSENT_MS_MAX: u64 = 30 * 60 * 1_000;
+/// At addresses where another device answers: who is meant tells others, mostly.
+const REDIAL_OF_MISTAKEN_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Devices whose addresses are kept.
 const BOOK_LEN_MAX: usize = 8_192;
 /// Devices nobody has vouched for yet, whose addresses are remembered until somebody does.
@@ -150,11 +152,11 @@ impl Links {
         true
     }
 
-    /// Notes that somebody else answered where a device was dialled: it is tried there as seldom as who
-    /// is long absent, since each try can cost those who answer a link.
+    /// Notes that somebody else answered where a device was dialled: it is tried there once a day,
+    /// since each try can cost those who answer a link.
     pub(super) fn mistake(&mut self, device: DeviceId, cx: &mut Cx<'_>) {
         let redial = self.redials.entry(device).or_insert(Redial::new(cx.now));
-        (redial.mistaken, redial.pause_ms) = (true, REDIAL_OF_ABSENT_MS_MAX);
+        (redial.mistaken, redial.pause_ms) = (true, REDIAL_OF_MISTAKEN_MS);
         self.postpone(device, cx);
     }
 
