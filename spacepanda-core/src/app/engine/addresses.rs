@@ -210,4 +210,16 @@ mod tests {
         links.book.insert(device, AddressRecord::sign(&keys, 2, vec!["there".to_owned()]));
         assert_eq!(links.deadline(), Some(now));
     }
+
+    #[test]
+    fn a_link_with_somebody_hastens_no_dial_at_which_another_answered() {
+        let now = Timestamp::from_micros(1_700_000_000_000_000);
+        let later = now.saturating_add(Duration::from_secs(60));
+        let (lost, mistaken) = (DeviceId::new([1; 32]), DeviceId::new([2; 32]));
+        let mut links = Links::default();
+        links.redials.insert(lost, Redial::new(later));
+        links.redials.insert(mistaken, Redial { mistaken: true, ..Redial::new(later) });
+        links.hasten(now);
+        assert_eq!((links.redials[&lost].at, links.redials[&mistaken].at), (now, later));
+    }
 }
