@@ -43,10 +43,10 @@ impl Share {
         above && self.up_to.is_none()
     }
 
-    /// With the whole of a device's own log: it is shown what of it has arrived.
-    fn with_own_log(mut self, device: DeviceId) -> Self {
+    /// With the whole of these devices' logs.
+    fn with_logs(mut self, devices: impl IntoIterator<Item = DeviceId>) -> Self {
         if let Start::Floors(floors) = &mut self.from {
-            floors.insert(device, 1);
+            floors.extend(devices.into_iter().map(|device| (device, 1)));
         }
         self
     }
@@ -120,19 +120,24 @@ impl Server {
             return BTreeMap::from([(self.control, share)]);
         }
         let channels = self.channels.values().filter(|channel| channel.id != self.control);
-        let open = channels
-            .map(|channel| (channel.id, self.due_of(channel, &identity).with_own_log(peer)));
+        let open = channels.map(|channel| {
+            // One's log begins with the next message, perhaps.
+            (channel.id, self.due_of(channel, &identity).with_logs([peer]))
+        });
         open.chain([(self.control, Share::whole())]).collect()
     }
 
-    /// What of a channel is for a member.
+    /// What of a channel is for a member: what was written since they came in, and all they wrote
+    /// themselves, so that they are shown what of it has arrived, and have it again after a rollback.
     pub(super) fn due_of(&self, channel: &Channel, identity: &IdentityId) -> Share {
         let admits = self.authority.admits_of(identity);
         if admits.is_empty() || Bug::SharesThePast.is_planted() {
             return Share::whole();
         }
         let floors = channel.floors(self.authority.dag(), &admits);
-        Share { from: Start::Floors(floors), up_to: None }
+        let authors = channel.frontier.tips().map(|tip| tip.device);
+        let own = authors.filter(|device| self.authority.certified(device) == Some(*identity));
+        Share { from: Start::Floors(floors), up_to: None }.with_logs(own)
     }
 
     /// Whether all is held that a peer showed since the link with it was made.
