@@ -29,7 +29,7 @@ impl Server {
             self.reconcile_at = None;
             return;
         };
-        if !self.is_member(&node.me().identity()) {
+        if !self.may_commit(node) {
             self.reconcile_at = None;
             return;
         }
@@ -60,6 +60,11 @@ impl Server {
                 self.find_useless(node, &change, cx);
             }
         }
+    }
+
+    /// Whether this device is a member's, and may write here now: else nothing is its turn.
+    pub(super) fn may_commit(&self, node: &Node) -> bool {
+        self.is_member(&node.me().identity()) && self.hold(node).is_none()
     }
 
     /// When no fork has moved for a while.

@@ -108,7 +108,7 @@ impl Server {
 
     fn may_renew(&self, node: &Node) -> bool {
         self.reconcile_at.is_none()
-            && self.is_member(&node.me().identity())
+            && self.may_commit(node)
             && self
                 .stand_group()
                 .is_some_and(|group| group.is_active() && group.devices().len() > 1)
