@@ -125,13 +125,7 @@ impl World<'_> {
                 self.stop(who, true, false)?;
                 self.nodes[who].gone = true;
             }
-            Fault::Copy { who } if who < nodes => {
-                if who == 0 || self.story.people[who].joined {
-                    self.disks.copy(who).map_err(|error| error.to_string())?;
-                    let others = (0..nodes).filter(|other| *other != who && self.is_in(*other));
-                    self.nodes[who].copied = Some((self.now, others.collect()));
-                }
-            }
+            Fault::Copy { who } if who < nodes => self.copy(who)?,
             Fault::Restore { who } if who < nodes => self.restore(who)?,
             _ => {}
         }
@@ -162,6 +156,18 @@ impl World<'_> {
         for node in &mut self.nodes {
             (node.harm, node.full, node.stalled) = (None, None, None);
         }
+    }
+
+    /// Puts a copy aside of what a node keeps, once its person is in.
+    fn copy(&mut self, who: usize) -> Result<(), String> {
+        if who != 0 && !self.story.people[who].joined {
+            return Ok(());
+        }
+        self.disks.copy(who).map_err(|error| error.to_string())?;
+        let nodes = self.story.people.len();
+        let others = (0..nodes).filter(|other| *other != who && self.is_in(*other));
+        self.nodes[who].copied = Some((self.now, others.collect()));
+        Ok(())
     }
 
     /// Whether somebody who means no harm is in, and stays.
