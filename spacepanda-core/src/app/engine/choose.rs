@@ -108,12 +108,21 @@ impl Server {
 
     /// Goes after the states that messages wait for.
     pub(super) fn chase(&self, node: &mut Node) {
-        for state in self.unopened.keys() {
+        for (state, of) in &self.unopened {
             if self.kept.contains_key(state) {
                 self.open_waiting(node, state);
-            } else if self.unreachable.contains_key(state) {
                 continue;
-            } else if self.tree.path_to(&self.view(), state).is_some() {
+            }
+            // A body is asked for though its state is out of reach: with it the message is handed over.
+            for (channel, tip) in of.iter().copied() {
+                if !self.lacks_body(node, &channel, &tip.id) {
+                    continue;
+                }
+                let server = self.id;
+                node.queue(Work::Open { server, channel, tip });
+            }
+            let unreachable = self.unreachable.contains_key(state);
+            if !unreachable && self.tree.path_to(&self.view(), state).is_some() {
                 self.go_after(node, *state);
             }
         }

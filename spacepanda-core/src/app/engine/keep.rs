@@ -248,7 +248,12 @@ impl Server {
             let Some(body) = envelope.body().filter(|_| !held.body_held) else { return };
             cx.fx.bodies.push((channel_id, tip, body.clone()));
             self.bodies.insert(tip.id);
+            self.asked.remove(&tip.id);
             self.weighed.note_fact();
+            if channel_id != self.control {
+                let (server, channel) = (self.id, channel_id);
+                node.queue(Work::Open { server, channel, tip });
+            }
             node.sync.handle(Event::BodyHeld { channel: channel_id, id: tip.id }, cx.now);
             node.settle(self.id);
             return;

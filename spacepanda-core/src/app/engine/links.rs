@@ -1,6 +1,9 @@
 mod unproven;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -299,7 +302,7 @@ impl Machine {
             if let Some(server) = self.servers.get_mut(&id) {
                 server.shares.remove(&peer);
                 server.caught_up.remove(&peer);
-                server.asked.clear();
+                server.asked.values_mut().for_each(BTreeSet::clear);
                 server.handover.meet(&peer, cx.now);
                 server.forget_asked(&peer);
                 server.request(&mut self.node, cx);

@@ -8,7 +8,7 @@ use super::{
     server::{Kept, Server},
 };
 use crate::{
-    base::{Bug, PeerId, StateId},
+    base::{Bug, ChannelId, EnvelopeId, PeerId, StateId},
     state::{
         authority::authorize,
         crdt::Reason,
@@ -98,20 +98,29 @@ impl Server {
 
     /// Asks one peer for a body that is not held: first the author, then whoever was not asked yet.
     pub(super) fn ask_for_body(&mut self, node: &mut Node, envelope: &Verified, cx: &Cx<'_>) {
-        let channel = envelope.header().channel;
+        let (channel, author) = (envelope.header().channel, envelope.header().sender);
+        let fresh = self.unasked(node, &channel, &envelope.id());
         let asked = self.asked.entry(envelope.id()).or_default();
-        let author = envelope.header().sender;
-        let shared = |peer: &PeerId| {
-            self.shares.get(peer).is_some_and(|shared| shared.contains_key(&channel))
-        };
-        let fresh: Vec<_> =
-            node.links.peers().filter(|peer| shared(peer) && !asked.contains(peer)).collect();
         let Some(ask) = fresh.iter().find(|peer| **peer == author).or(fresh.first()) else {
             return;
         };
         asked.insert(*ask);
         let event = Event::Want { channel, tip: envelope.tip(), ask: *ask };
         node.sync.handle(event, cx.now);
+    }
+
+    /// The peers who share a channel and were not asked for a body of it.
+    fn unasked(&self, node: &Node, channel: &ChannelId, id: &EnvelopeId) -> Vec<PeerId> {
+        let shares = |peer: &PeerId| {
+            self.shares.get(peer).is_some_and(|shared| shared.contains_key(channel))
+        };
+        let asked = |peer: &PeerId| self.asked.get(id).is_some_and(|asked| asked.contains(peer));
+        node.links.peers().filter(|peer| shares(peer) && !asked(peer)).collect()
+    }
+
+    /// Whether a body is not held though some were asked for it, and there is somebody else to ask.
+    pub(super) fn lacks_body(&self, node: &Node, channel: &ChannelId, id: &EnvelopeId) -> bool {
+        self.asked.contains_key(id) && !self.unasked(node, channel, id).is_empty()
     }
 
     /// Has a kept state's group in memory; says whether it has.
