@@ -244,8 +244,7 @@ impl Known {
     /// Whether a message has one name and one place for everybody: not so if its author means harm and
     /// uses a name twice, or forks their log, of which whoever comes in later holds one branch only.
     pub(super) fn is_one(&self, message: &Name) -> bool {
-        !self.forked.contains(&(message.2, message.0))
-            && self.messages.get(message).is_none_or(|written| written.len() < 2)
+        !self.forked.contains(&(message.2, message.0)) && self.all_named(message).count() < 2
     }
 
     /// Whether the author of a message knew that somebody was out.

@@ -102,6 +102,11 @@ impl Server {
         }
     }
 
+    /// Whether a channel is shared with a peer.
+    pub(super) fn shares_with(&self, peer: &PeerId, channel: &ChannelId) -> bool {
+        self.shares.get(peer).is_some_and(|shared| shared.contains_key(channel))
+    }
+
     fn due_to(&self, node: &Node, peer: PeerId) -> BTreeMap<ChannelId, Share> {
         let Some(identity) = self.authority.certified(&peer) else {
             let asked = self.join.is_some() && node.links.is_for_join(&peer, &self.id);
@@ -307,9 +312,7 @@ impl Machine {
         cx: &mut Cx<'_>,
     ) {
         let entry = cx.loaded.entry(&channel, &tip).cloned().and_then(|entry| {
-            let shared = self.servers.values().any(|server| {
-                server.shares.get(&peer).is_some_and(|shared| shared.contains_key(&channel))
-            });
+            let shared = self.servers.values().any(|server| server.shares_with(&peer, &channel));
             if !shared {
                 return None;
             }

@@ -111,11 +111,8 @@ impl Server {
 
     /// The peers who share a channel and were not asked for a body of it.
     fn unasked(&self, node: &Node, channel: &ChannelId, id: &EnvelopeId) -> Vec<PeerId> {
-        let shares = |peer: &PeerId| {
-            self.shares.get(peer).is_some_and(|shared| shared.contains_key(channel))
-        };
         let asked = |peer: &PeerId| self.asked.get(id).is_some_and(|asked| asked.contains(peer));
-        node.links.peers().filter(|peer| shares(peer) && !asked(peer)).collect()
+        node.links.peers().filter(|peer| self.shares_with(peer, channel) && !asked(peer)).collect()
     }
 
     /// Whether a body is not held though some were asked for it, and there is somebody else to ask.

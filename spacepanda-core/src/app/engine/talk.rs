@@ -63,9 +63,7 @@ impl Server {
         let reading = Reading::Text { text: draft.text.clone(), salt: Salt::new(sealed.salt) };
         self.put_own(node, &envelope, draft.message, reading, cx);
         self.note_undelivered(node, draft.channel, envelope.tip(), draft.message, cx);
-        if node.links.peers().any(|peer| {
-            self.shares.get(&peer).is_some_and(|shared| shared.contains_key(&draft.channel))
-        }) {
+        if node.links.peers().any(|peer| self.shares_with(&peer, &draft.channel)) {
             let tips = [envelope.tip()];
             self.note_progress(node, draft.channel, tips, MessageState::Sent, cx);
         }

@@ -113,13 +113,10 @@ impl Server {
         wanted: &Wanted,
     ) -> Vec<&'a Holder> {
         let author = self.authority.certified(&tip.device);
-        let may_read = |peer: &PeerId| {
-            self.shares.get(peer).is_some_and(|shared| shared.contains_key(channel))
-        };
         let fresh = || holders.iter().filter(|holder| !wanted.round.contains(&holder.peer));
         let of_author: Vec<_> = fresh().filter(|holder| Some(holder.identity) == author).collect();
         if of_author.is_empty() {
-            fresh().filter(|holder| may_read(&holder.peer)).collect()
+            fresh().filter(|holder| self.shares_with(&holder.peer, channel)).collect()
         } else {
             of_author
         }
