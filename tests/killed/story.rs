@@ -99,7 +99,7 @@ impl Story {
         person.type_line(&format!("{} from {}", self.typed, person.name));
     }
 
-    /// A guest comes, or is removed; one who is under way is left alone.
+    /// A guest comes, or is removed; one who is under way, or whom Alice does not know yet, is left alone.
     fn change_members(&mut self) {
         let alice = &mut self.people[0];
         match &mut self.guest {
@@ -107,7 +107,7 @@ impl Story {
                 self.guests += 1;
                 self.guest = Some(Guest::join(self.guests, &self.link));
             }
-            Some(guest) if guest.stage == Stage::In => {
+            Some(guest) if guest.stage == Stage::In && guest.known => {
                 self.kept_of_guests.extend(guest.heard_by(&alice.heard));
                 guest.stage = Stage::Leaving;
                 alice.type_line(&guest.removal());
@@ -150,7 +150,7 @@ impl Story {
 
     fn look_at_guest(&mut self) {
         let Some(guest) = &mut self.guest else { return };
-        guest.look();
+        guest.look(&mut self.people[0]);
         if guest.stage == Stage::Leaving && guest.is_removed(&mut self.people[0]) {
             self.guest = None;
         }

@@ -29,6 +29,8 @@ pub(super) struct Channel {
     recent_order: VecDeque<EnvelopeId>,
     /// Those of which nothing but the order is known here.
     bare: BTreeSet<EnvelopeId>,
+    /// Those of the bare that their log has no place for: neither has it for what follows them.
+    placeless: BTreeSet<EnvelopeId>,
     /// Per log, from which number on its author named what in the control channel.
     control: BTreeMap<DeviceId, BTreeMap<u64, Vec<EnvelopeId>>>,
     /// How often an author named something new in the control channel, in this run.
@@ -50,6 +52,7 @@ impl Channel {
             recent: BTreeMap::new(),
             recent_order: VecDeque::new(),
             bare: BTreeSet::new(),
+            placeless: BTreeSet::new(),
             control: BTreeMap::new(),
             news: 0,
             progress: BTreeMap::new(),
@@ -107,13 +110,23 @@ impl Channel {
         self.recent.contains_key(id) && !self.bare.contains(id)
     }
 
-    /// Remembers the order of what is not appended: a header below one's floor, or on a branch that has
-    /// no place.
+    /// Whether something is remembered that its log has no place for.
+    pub(super) fn has_no_place(&self, id: &EnvelopeId) -> bool {
+        self.placeless.contains(id)
+    }
+
+    /// Remembers the order of a header below one's floor, which is not appended.
     pub(super) fn remember_bare(&mut self, id: EnvelopeId, order: u64) {
         if !self.recent.contains_key(&id) {
             self.bare.insert(id);
         }
         self.remember(id, order);
+    }
+
+    /// Remembers the order of what stands on a branch that has no place.
+    pub(super) fn remember_placeless(&mut self, id: EnvelopeId, order: u64) {
+        self.remember_bare(id, order);
+        self.placeless.insert(id);
     }
 
     /// Remembers the order of something held.
@@ -131,6 +144,7 @@ impl Channel {
             } else {
                 self.recent.remove(&oldest);
                 self.bare.remove(&oldest);
+                self.placeless.remove(&oldest);
             }
         }
     }
@@ -169,6 +183,7 @@ impl Channel {
         }
         self.heads.insert(tip.id, Head { tip, order: header.order });
         self.bare.remove(&tip.id);
+        self.placeless.remove(&tip.id);
         self.remember(tip.id, header.order);
         self.greatest = self.greatest.max(header.timestamp);
         if own {

@@ -21,6 +21,9 @@ enum Verdict {
     Drop,
     /// Its log has no place for it, but others may name it: of it only the order is remembered.
     Pass,
+    /// It is from before this node's person came in, as is all that is known of its log: of it only the
+    /// order is remembered.
+    See,
     /// It waits for this, which is asked of whoever sent it.
     Wait(EnvelopeId, Option<Tip>),
     /// It waits for this, which it follows in its log: there is a gap.
@@ -65,6 +68,8 @@ impl Server {
         from: Option<PeerId>,
         cx: &mut Cx<'_>,
     ) {
+        let before_me = self.is_before_me(node, envelope.header());
+        let envelope = if before_me { envelope.without_body() } else { envelope };
         let no_place = self.has_no_place(&envelope, cx.loaded);
         let verdict = if envelope.header().channel == self.control {
             if no_place { Verdict::Drop } else { self.judge_control(&envelope) }
@@ -79,7 +84,14 @@ impl Server {
         }
         match verdict {
             Verdict::Drop => {}
-            Verdict::Pass => self.pass_over(node, &envelope, from),
+            Verdict::Pass => {
+                let header = envelope.header();
+                if let Some(channel) = self.channels.get_mut(&header.channel) {
+                    channel.remember_placeless(envelope.id(), header.order);
+                }
+                self.release(node, &envelope, from);
+            }
+            Verdict::See => self.see(node, &envelope, from),
             Verdict::Wait(missing, tip) => {
                 let channel = envelope.header().channel;
                 if self.waiting.park(envelope, missing).is_ok()
@@ -159,13 +171,22 @@ impl Server {
         (1..header.sequence).contains(&held)
     }
 
+    /// Whether of an envelope nothing is for this node but its header, whatever is sent: it is from
+    /// before its person came in, and is not their own.
+    fn is_before_me(&self, node: &Node, header: &Header) -> bool {
+        header.channel != self.control
+            && self.is_below_my_floor(node, header)
+            && self.authority.certified(&header.sender) != Some(node.me().identity())
+    }
+
     /// What an envelope follows in its log, if that is not held and the log's beginning is: there can be
-    /// no hole between.
+    /// no hole between, unless that has no place either.
     fn lacks_before(&self, envelope: &Verified, loaded: &Loaded) -> Option<Tip> {
         let header = envelope.header();
         let at = (header.channel, envelope.id());
         let gap = loaded.places.get(&at) == Some(&Placement::Gap) && self.holds_before(header);
-        let previous = previous_tip(header).filter(|_| gap)?;
+        let channel = self.channels.get(&header.channel)?;
+        let previous = previous_tip(header).filter(|it| gap && !channel.has_no_place(&it.id))?;
         loaded.entry(&header.channel, &previous).is_none().then_some(previous)
     }
 
@@ -181,19 +202,19 @@ impl Server {
         };
         // What is held is remembered, or its entry was read.
         let id = envelope.id();
-        // A header that was asked for as a parent was not kept; below one's floor it never is.
-        let seen = channel.order(&id).is_some() && self.is_below_my_floor(node, header);
-        let remembered = channel.remembers_held(&id) || seen;
+        let fills = self.fills_a_gap(node, envelope);
         let held = cx.loaded.entry(&header.channel, &envelope.tip()).is_some()
-            || (remembered && !self.fills_a_gap(node, envelope));
+            || (channel.remembers_held(&id) && !fills);
         if held && !Bug::KeepsTwice.is_planted() {
             return Verdict::Drop;
+        }
+        if !fills && envelope.body().is_none() && self.is_before_me(node, header) {
+            return Verdict::See;
         }
         if let Some(previous) = self.lacks_before(envelope, cx.loaded) {
             return Verdict::Gap(previous);
         }
         // Nothing that fills a gap waits for what it names in other logs, which is not for this node.
-        let fills = self.fills_a_gap(node, envelope);
         let mut orders = Vec::new();
         for tip in named_tips(header) {
             match self.order_of(channel, &tip, cx.loaded) {
@@ -259,25 +280,30 @@ impl Server {
             return;
         }
         let header = envelope.header();
-        let below = channel_id != self.control && self.is_below_my_floor(node, header);
+        let before_me = self.is_before_me(node, header);
         let has_place = match previous_tip(header) {
             Some(previous) => cx.loaded.entry(&channel_id, &previous).is_some(),
             None => self.holds_of(header),
         };
-        if has_place || !below {
-            let envelope = if below { envelope.without_body() } else { envelope };
+        if has_place || !before_me {
             node.queue(Work::Keep { server: self.id, envelope, from: Some(from) });
             return;
         }
         self.look_at_own(node, &envelope, cx);
-        self.pass_over(node, &envelope, Some(from));
+        self.see(node, &envelope, Some(from));
     }
 
-    /// Remembers the order of something that is not appended, and takes up what waited for it.
-    fn pass_over(&mut self, node: &mut Node, envelope: &Verified, from: Option<PeerId>) {
-        if let Some(channel) = self.channels.get_mut(&envelope.header().channel) {
-            channel.remember_bare(envelope.id(), envelope.header().order);
+    /// Remembers the order of what is not appended, since it is from before this node's person came in.
+    fn see(&mut self, node: &mut Node, envelope: &Verified, from: Option<PeerId>) {
+        let header = envelope.header();
+        if let Some(channel) = self.channels.get_mut(&header.channel) {
+            channel.remember_bare(envelope.id(), header.order);
         }
+        self.release(node, envelope, from);
+    }
+
+    /// Takes up what waited for something that is remembered now.
+    fn release(&mut self, node: &mut Node, envelope: &Verified, from: Option<PeerId>) {
         for waited in self.waiting.release(&envelope.id()) {
             node.queue(Work::Keep { server: self.id, envelope: waited, from });
         }

@@ -1,3 +1,5 @@
+use std::iter;
+
 use super::{
     event::Event,
     join::Join,
@@ -6,7 +8,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{DeviceId, PeerId, StateId},
+    base::{DeviceId, IdentityId, PeerId, StateId},
     state::{
         authority::Operation,
         crdt::timeline,
@@ -54,14 +56,42 @@ impl Server {
     fn renew(&mut self, node: &mut Node, old: DeviceId, cx: &mut Cx<'_>) {
         self.outlive_states(cx);
         self.retire_packages(|_| true, cx);
-        if !self.is_member(&node.me().identity()) {
+        if self.is_member(&node.me().identity()) {
+            self.introduce(node, [old], cx);
+        }
+    }
+
+    /// Introduces the node's device where it was made while its person was out, or did not know that
+    /// they had been let in again: in the place of those that were theirs before.
+    pub(super) fn introduce_late(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        let (identity, device) = (node.me().identity(), node.device());
+        let joins = self.join.as_ref().is_some_and(|join| !join.is_complete());
+        let control = self.channels.get(&self.control);
+        let writes = control.is_some_and(|control| control.frontier.number(&device) > 0);
+        let known = writes || self.authority.certified(&device).is_some();
+        if joins || known || !self.is_member(&identity) || self.hold(node).is_some() {
             return;
         }
+        let mut before = self.authority.devices_of(&identity);
+        before.retain(|device| !self.authority.is_revoked(device));
+        self.introduce(node, before, cx);
+    }
+
+    fn introduce(
+        &mut self,
+        node: &mut Node,
+        before: impl IntoIterator<Item = DeviceId>,
+        cx: &mut Cx<'_>,
+    ) {
         let certificate = node.me().certificate.certificate().clone();
         let introduction = Operation::AddDevice { certificate };
-        let revocation = node.me().revocation(&self.id, old);
-        for operation in [introduction, revocation] {
-            self.write_control(node, PayloadType::Authority, operation.encode(), cx);
+        let revoke = |device| node.me().revocation(&self.id, device);
+        let revocations: Vec<_> = before.into_iter().map(revoke).collect();
+        for operation in iter::once(introduction).chain(revocations) {
+            let written = self.write_control(node, PayloadType::Authority, operation.encode(), cx);
+            if written.is_none() {
+                return;
+            }
         }
         for package_use in [PackageUse::LastResort, PackageUse::Once] {
             self.publish_package(node, package_use, None, cx);
@@ -94,10 +124,11 @@ impl Server {
         self.kept.get(state).is_some_and(|kept| !kept.row.outlived)
     }
 
-    /// Whether a peer is a member's device that has not introduced itself here: its introduction is
-    /// taken from it, and nothing is given before.
-    pub(super) fn is_new_device(&self, node: &Node, peer: &PeerId) -> bool {
-        node.links.identity_of(peer).is_some_and(|identity| self.is_member(&identity))
+    /// The member whose device a peer is, if it has not introduced itself here: its introduction is
+    /// taken from it, and before it no more is given than how they came in, which a copy from before
+    /// that does not know.
+    pub(super) fn new_device_of(&self, node: &Node, peer: &PeerId) -> Option<IdentityId> {
+        node.links.identity_of(peer).filter(|identity| self.is_member(identity))
     }
 
     /// Drops the draft of a message that a log of one's own holds already: that of a device which this

@@ -186,6 +186,7 @@ impl Server {
         self.look_at_revocation(node, cx);
         self.share(node, cx);
         self.compare(node, cx);
+        self.introduce_late(node, cx);
         self.lapse_trees(cx.now);
         self.choose(node, cx);
         self.look_at_stand();

@@ -51,6 +51,11 @@ impl Share {
         self
     }
 
+    /// What was written until then.
+    fn until(up_to: Frontier) -> Self {
+        Self { from: Start::Beginning, up_to: Some(up_to) }
+    }
+
     /// Nothing is given; what comes is taken.
     fn only_taking() -> Self {
         Self { from: Start::Floors(Floors::new()), up_to: None }
@@ -110,18 +115,18 @@ impl Server {
     fn due_to(&self, node: &Node, peer: PeerId) -> BTreeMap<ChannelId, Share> {
         let Some(identity) = self.authority.certified(&peer) else {
             let asked = self.join.is_some() && node.links.is_for_join(&peer, &self.id);
-            let taking = (asked || self.is_new_device(node, &peer))
-                .then(|| (self.control, Share::only_taking()));
-            return taking.into_iter().collect();
+            let share = match self.new_device_of(node, &peer) {
+                Some(identity) => Some(Share::until(self.authority.ended(&identity))),
+                None => asked.then(Share::only_taking),
+            };
+            return share.map(|share| (self.control, share)).into_iter().collect();
         };
         if !self.is_member(&identity) {
-            let up_to = self.authority.ended(&identity);
-            let share = Share { from: Start::Beginning, up_to: Some(up_to) };
+            let share = Share::until(self.authority.ended(&identity));
             return BTreeMap::from([(self.control, share)]);
         }
         if self.authority.is_revoked(&peer) {
-            let up_to = self.authority.revoked_at(&peer);
-            let share = Share { from: Start::Beginning, up_to: Some(up_to) };
+            let share = Share::until(self.authority.revoked_at(&peer));
             return BTreeMap::from([(self.control, share)]);
         }
         let channels = self.channels.values().filter(|channel| channel.id != self.control);
