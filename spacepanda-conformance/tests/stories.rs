@@ -31,6 +31,24 @@ fn a_clock_that_is_set_back_renews_a_leaf_once() {
     assert!(totals.commits <= 16, "a leaf is renewed over and over: {totals:?}");
 }
 
+#[test]
+fn a_founder_whose_copy_knows_nobody_is_found_by_those_who_knew_them() {
+    let totals = told(include_str!("../stories/alone_in_a_copy.txt"));
+    assert_eq!((totals.rollbacks, totals.lost, totals.restarts), (1, 0, 0), "{totals:?}");
+}
+
+#[test]
+fn whoever_was_let_in_again_and_does_not_know_it_hears_it() {
+    let totals = told(include_str!("../stories/let_in_unheard.txt"));
+    assert_eq!((totals.rollbacks, totals.lost), (1, 0), "{totals:?}");
+}
+
+#[test]
+fn a_copy_that_runs_beside_its_original_ends_both_until_one_is_a_new_device() {
+    let totals = told(include_str!("../stories/cloned.txt"));
+    assert_eq!((totals.clones, totals.lost), (1, 0), "{totals:?}");
+}
+
 /// 2 is let in while a disk stalls from a moment on, and 1 writes all the while.
 fn stalled(whose: usize, from_ms: u64) -> String {
     let mut plan = format!(

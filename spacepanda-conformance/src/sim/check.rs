@@ -129,8 +129,8 @@ impl World<'_> {
             };
             let mut status =
                 status.ok_or_else(|| format!("node {node} has no status of the server"))?;
-            if !self.puppets.is_empty() {
-                // What a hostile member wrote nobody can open, perhaps, and who came in later is to open
+            if !self.puppets.is_empty() || !self.known.cloned.is_empty() {
+                // What a copy wrote with a key that was used is opened by nobody, perhaps. What a hostile member wrote nobody can open, perhaps, and who came in later is to open
                 // less of it and asks others. What anybody can open is compared message by message.
                 (status.unopened, status.asked) = (0, Vec::new());
             }
@@ -172,9 +172,10 @@ impl World<'_> {
     }
 
     /// All stand where the rules of the commit tree say, and whoever left a branch said that they had
-    /// stood on it. A member who means harm writes what no rule counts.
+    /// stood on it. A member who means harm writes what no rule counts, and a device that was cloned in two places.
     fn is_by_the_rules(&self, good: &[usize], stand: StateId) -> Result<(), String> {
-        if (0..self.nodes.len()).any(|node| self.is_hostile(node)) {
+        let clones = !self.known.cloned.is_empty();
+        if clones || (0..self.nodes.len()).any(|node| self.is_hostile(node)) {
             return Ok(());
         }
         let head = good.first().and_then(|node| self.known.head(*node));
@@ -283,7 +284,7 @@ impl World<'_> {
                 }
                 return Err(format!("node {node} never wrote what it accepted: {text:?}"));
             };
-            if !self.known.counts(&message) {
+            if !self.known.counts_surely(&message) {
                 continue;
             }
             let listed = view.channels.get(&said.channel).into_iter().flatten();
@@ -341,8 +342,9 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What is for `other` it reads: what somebody says who means no harm, and of the rest what is read by
-    /// whoever lists `message`, since that is handed over. Both read the same.
+    /// What is for `other` it reads: what somebody says who means no harm, and of the rest, and of what was
+    /// said as a device of which a copy ran, what is read by whoever lists `message`, since that is handed
+    /// over. Both read the same.
     fn is_readable(&self, message: &Message, same: &Message, other: &View) -> Result<(), String> {
         let (read, readable) = (&message.text, matches!(same.text, Text::Known(_)));
         // Which of several messages of one name is listed depends on where each begins to read.
@@ -352,8 +354,9 @@ impl World<'_> {
         if readable && matches!(read, Text::Known(_)) && *read != same.text {
             return Err(format!("node {} reads {same:?}, and another {message:?}", other.node));
         }
-        let hostile = self.known.is_hostile(&same.device) && !matches!(read, Text::Known(_));
-        if readable || hostile || !self.known.is_for(&name(same), &other.device) {
+        let open = self.known.is_hostile(&same.device) || self.known.cloned.contains(&same.device);
+        let unread = open && !matches!(read, Text::Known(_));
+        if readable || unread || !self.known.is_for(&name(same), &other.device) {
             return Ok(());
         }
         Err(format!("node {} cannot read what it could: {same:?}", other.node))
@@ -396,7 +399,7 @@ impl World<'_> {
             ("kept states", sizes.kept, KEPT_MAX),
             ("groups in memory", sizes.groups, GROUPS_MAX),
         ];
-        if sizes.reused > 0 && self.puppets.is_empty() {
+        if sizes.reused > 0 && self.puppets.is_empty() && self.known.cloned.is_empty() {
             return Err(format!("node {node} met a key that was used for two messages"));
         }
         match bounds.iter().find(|(_, size, most)| size > most) {

@@ -28,6 +28,15 @@ pub trait Disks: Send {
         Err(Error::new(ErrorKind::Unsupported, "copy a disk"))
     }
 
+    /// Makes what another node keeps, of which nothing is open, a copy of what a node keeps now.
+    ///
+    /// # Errors
+    /// `Unsupported` where that cannot be done.
+    fn clone_to(&mut self, node: usize, other: usize) -> Result<()> {
+        let _ = (node, other);
+        Err(Error::new(ErrorKind::Unsupported, "clone a disk"))
+    }
+
     /// Makes what a node keeps the copy that was put aside, while nothing of it is open. Without a copy
     /// nothing changes.
     ///
@@ -54,6 +63,13 @@ impl Disks for MemoryDisks {
     fn copy(&mut self, node: usize) -> Result<()> {
         if let Some(disk) = self.disks.get(&node) {
             self.copies.insert(node, disk.copied());
+        }
+        Ok(())
+    }
+
+    fn clone_to(&mut self, node: usize, other: usize) -> Result<()> {
+        if let Some(clone) = self.disks.get(&node).map(|disk| disk.copied()) {
+            self.disks.insert(other, Arc::new(clone));
         }
         Ok(())
     }

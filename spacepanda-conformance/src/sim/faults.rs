@@ -44,6 +44,8 @@ pub(super) enum Over {
     Slow(usize),
     /// A node's sleep, in that life of it.
     Sleep(usize, u32),
+    /// A copy's time.
+    Clone(usize),
 }
 
 impl Faults {
@@ -127,13 +129,14 @@ impl World<'_> {
             }
             Fault::Copy { who } if who < nodes => self.copy(who)?,
             Fault::Restore { who } if who < nodes => self.restore(who)?,
+            Fault::Clone { who, lasts } => self.clone_node(who, lasts)?,
             _ => {}
         }
         Ok(())
     }
 
     /// Something is whole again.
-    pub(super) fn mend(&mut self, over: Over) -> Option<usize> {
+    pub(super) fn mend(&mut self, over: Over) -> Result<Option<usize>, String> {
         match over {
             Over::Part(number) => self.network.meet(number),
             Over::Shut(node) => self.network.open(node),
@@ -143,11 +146,12 @@ impl World<'_> {
                 if asleep.life == life && asleep.asleep.is_some_and(|until| until <= self.now) {
                     asleep.asleep = None;
                     asleep.plan_tick();
-                    return Some(node);
+                    return Ok(Some(node));
                 }
             }
+            Over::Clone(clone) => self.end_clone(clone)?,
         }
-        None
+        Ok(None)
     }
 
     /// From now on nothing goes wrong any more.
@@ -164,33 +168,37 @@ impl World<'_> {
             return Ok(());
         }
         self.disks.copy(who).map_err(|error| error.to_string())?;
-        let nodes = self.story.people.len();
-        let others = (0..nodes).filter(|other| *other != who && self.is_in(*other));
-        self.nodes[who].copied = Some((self.now, others.collect()));
+        self.nodes[who].copied = Some(self.now);
         Ok(())
     }
 
     /// Whether somebody who means no harm is in, and stays.
-    fn is_in(&self, who: usize) -> bool {
+    pub(super) fn is_in(&self, who: usize) -> bool {
         let person = &self.story.people[who];
         let joined = who == 0 || person.joined && !person.out;
         joined && !self.nodes[who].gone && !self.is_hostile(who)
     }
 
+    /// Whether anybody else is in.
+    pub(super) fn has_company(&self, who: usize) -> bool {
+        let mut others = (0..self.plan_nodes()).filter(|other| *other != who);
+        others.any(|other| self.is_in(other))
+    }
+
     /// A node goes on from its copy, if it has one, if what it wrote since has reached anybody (what
-    /// nobody else has is gone with it, as with the disk), and if it knew anybody who is still there.
+    /// nobody else has is gone with it, as with the disk), and if somebody is there to add its new device.
     fn restore(&mut self, who: usize) -> Result<(), String> {
         let node = &self.nodes[who];
         let is_shared = node.devices.iter().all(|device| self.known.is_shared(who, device));
-        let Some((copied, others)) = node.copied.clone() else { return Ok(()) };
-        let known = others.into_iter().any(|other| self.is_in(other));
-        if !is_shared || !known || !node.is_running() {
+        let Some(copied) = node.copied else { return Ok(()) };
+        if !is_shared || !self.has_company(who) || !node.is_running() {
             return Ok(());
         }
         self.crash(who, false, Duration::from_secs(1))?;
         self.disks.restore(who).map_err(|error| error.to_string())?;
         let node = &mut self.nodes[who];
         node.restored = Some((copied, self.now));
+        self.outcome.rollbacks += 1;
         // What is kept of it outside the store is as it was with some, and gone with others.
         node.finding = Some(if who.is_multiple_of(2) { Finding::Ahead } else { Finding::Unknown });
         self.note(Kind::World, who, format_args!("goes on from a copy"));

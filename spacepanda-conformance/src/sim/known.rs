@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spacepanda_core::{
-    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, LogEntry, MessageId, StateId, Timestamp},
+    base::{
+        ChannelId, DeviceId, EnvelopeId, IdentityId, LogEntry, MessageId, StateId, Timestamp, Tip,
+    },
     state::{
         crdt::StructureOp,
         envelope::{Envelope, Header, PayloadType},
@@ -26,7 +28,7 @@ pub(super) type Name = (DeviceId, MessageId, ChannelId);
 pub(super) struct Known {
     ids: BTreeSet<EnvelopeId>,
     places: BTreeMap<(ChannelId, DeviceId, u64), EnvelopeId>,
-    /// The logs of hostile members that fork.
+    /// The logs that fork: of hostile members, and of devices of which a copy ran.
     forked: BTreeSet<(ChannelId, DeviceId)>,
     pub(super) rules: Rules,
     branches: Branches,
@@ -35,6 +37,8 @@ pub(super) struct Known {
     /// Nodes that left a branch on which they must have said that they stood, and where on it.
     owed: Vec<(usize, StateId)>,
     founder: Option<DeviceId>,
+    /// Devices of which a copy ran.
+    pub(super) cloned: BTreeSet<DeviceId>,
     /// The members who mean harm.
     pub(super) hostile: BTreeSet<IdentityId>,
     /// The channels that the founder made.
@@ -46,6 +50,8 @@ pub(super) struct Known {
     /// Of each log's last message, of a hostile member's every one, what its author has named up to
     /// there of the control channel.
     named: BTreeMap<EnvelopeId, Set>,
+    /// Of each message, what comes before it in its log.
+    previous: BTreeMap<EnvelopeId, EnvelopeId>,
     /// Each state that somebody left, and where they went.
     pub(super) moves: Vec<(StateId, StateId)>,
     packages: Packages,
@@ -58,6 +64,7 @@ pub(super) struct Known {
 /// A message that was written.
 #[derive(Debug)]
 struct Written {
+    id: EnvelopeId,
     channel: ChannelId,
     number: u64,
     timestamp: Timestamp,
@@ -83,7 +90,7 @@ impl Known {
         let (device, number) = (entry.device, entry.number);
         let hostile = self.is_hostile(&device);
         if self.places.insert((*channel, device, number), entry.id).is_some() {
-            if !hostile {
+            if !hostile && !self.cloned.contains(&device) {
                 return Err(format!("the log of {device:?} in {channel:?} forks at {number}"));
             }
             self.forked.insert((*channel, device));
@@ -152,14 +159,17 @@ impl Known {
         let payload = MessagePayload::decode(&header.payload).map_err(|e| e.to_string())?;
         let past = self.rules.closure(&header.control_past()).ok_or("a past is missing")?;
         let hostile = self.is_hostile(&header.sender);
-        let above = header.previous.and_then(|previous| match hostile {
+        let may_fork = hostile || self.cloned.contains(&header.sender);
+        let above = header.previous.and_then(|previous| match may_fork {
             true => self.named.get(&previous).cloned(),
             false => self.named.remove(&previous),
         });
         let mut above = above.unwrap_or_default();
         above.add(&past);
         self.named.insert(id, above.clone());
+        self.previous.extend(header.previous.map(|previous| (id, previous)));
         let written = Written {
+            id,
             channel: header.channel,
             number: header.sequence,
             timestamp: header.timestamp,
@@ -202,17 +212,41 @@ impl Known {
         self.messages.get(message).into_iter().flatten()
     }
 
-    /// Whether a message counts, by the rules of authority.
+    /// Whether a message counts, by the rules of authority; of one in a log that forks, whether it can.
     pub(super) fn counts(&self, message: &Name) -> bool {
+        self.all_named(message)
+            .any(|written| self.does_count(message, written, |tip| written.number <= tip.number))
+    }
+
+    /// Whether a message counts whichever branch of its log it stands on.
+    pub(super) fn counts_surely(&self, message: &Name) -> bool {
+        let forks = self.forked.contains(&(message.2, message.0));
         self.all_named(message).any(|written| {
-            self.rules.counts(&Said {
-                device: message.0,
-                channel: written.channel,
-                number: written.number,
-                timestamp: written.timestamp,
-                past: &written.past,
+            self.does_count(message, written, |tip| {
+                written.number <= tip.number && (!forks || self.leads_to(tip, written))
             })
         })
+    }
+
+    fn does_count(
+        &self,
+        message: &Name,
+        written: &Written,
+        is_up_to: impl Fn(&Tip) -> bool,
+    ) -> bool {
+        self.rules.counts(&Said {
+            device: message.0,
+            channel: written.channel,
+            timestamp: written.timestamp,
+            past: &written.past,
+            is_up_to: &is_up_to,
+        })
+    }
+
+    /// Whether a log leads from `tip` back to a message.
+    fn leads_to(&self, tip: &Tip, written: &Written) -> bool {
+        let mut back = std::iter::successors(Some(tip.id), |id| self.previous.get(id).copied());
+        back.any(|id| id == written.id)
     }
 
     /// Whether a message is for a device: something at or before it in its log names an admission
@@ -226,7 +260,7 @@ impl Known {
         !admissions.is_empty() && self.all_named(message).any(is_after)
     }
 
-    /// Whether somebody who means harm has forked a log.
+    /// Whether a log has forked.
     pub(super) fn has_forks(&self) -> bool {
         !self.forked.is_empty()
     }

@@ -29,8 +29,8 @@ pub(super) struct Node {
     pub(super) ids: Option<(IdentityId, DeviceId)>,
     /// Every device that it was.
     pub(super) devices: BTreeSet<DeviceId>,
-    /// When a copy of what it keeps was put aside, and who was in then.
-    pub(super) copied: Option<(Timestamp, Vec<usize>)>,
+    /// When a copy of what it keeps was put aside.
+    pub(super) copied: Option<Timestamp>,
     /// When the copy was made that it went on from, and when it did.
     pub(super) restored: Option<(Timestamp, Timestamp)>,
     /// What its next start finds outside its store, if anybody is to look.

@@ -93,6 +93,10 @@ totals! {
     removals,
     /// Crashes.
     crashes,
+    /// Nodes that went on from an old copy.
+    rollbacks,
+    /// Nodes of which a copy ran beside them.
+    clones,
     /// Nodes that fell asleep.
     sleeps,
     /// Saves that failed.

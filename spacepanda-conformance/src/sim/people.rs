@@ -131,7 +131,7 @@ impl World<'_> {
 
     fn say(&mut self, who: usize, server: ServerId) -> Option<()> {
         let channel = self.some_channel(who)?;
-        let text = self.story.text(who);
+        let text = self.story.text(self.clones.original(who));
         let command = Command::SendMessage { server, channel, text: text.clone() };
         self.call(who, command, Asked::Say { channel, text });
         Some(())
@@ -178,10 +178,17 @@ impl World<'_> {
     ) -> Result<(), String> {
         let sure = self.story.is_sure(node);
         let code = reply.as_ref().err().map(AppError::code);
+        let cloned = self.outcome.clones > 0
+            && matches!(code, Some("device.cloned" | "device.revoked" | "device.unsure"));
         match (asked, reply) {
             (_, Err(error)) if error.code() == "internal" => {
                 return Err(format!("node {node} is answered {error}"));
             }
+            // Until the device is another one.
+            (
+                Asked::Do(step) | Asked::Join { step, .. } | Asked::Invite { step: Some(step), .. },
+                Err(_),
+            ) if cloned => self.again(step),
             (Asked::Where, Ok(Reply::Servers(servers))) => self.looks_round(node, &servers),
             (Asked::Check, answer) => self.story.answer = Some(answer),
             (Asked::Server, Ok(Reply::Server { server, channel: Some(channel) })) => {
@@ -273,13 +280,18 @@ impl World<'_> {
                 // Whose invites nobody has is invited by the founder's first.
                 self.again(Step::Join { who: node, by: self.nodes.len() });
             }
-            // Whoever reads that goes on with a new device: nothing else runs with this one any more.
-            Event::Continuity { continuity: Continuity::Cloned } if !self.is_hostile(node) => {
+            // Whoever reads that goes on with a new device: nothing else runs with this one any more, or
+            // that is where it is read, and what runs there is a copy that will be given up.
+            Event::Continuity { continuity: Continuity::Cloned | Continuity::Revoked }
+                if !self.is_hostile(node) && self.clones.original(node) == node =>
+            {
                 self.after(RENEWED_AFTER, Happening::Do(Step::Renew { who: node }));
             }
             Event::DeviceRenewed { device } => {
                 let ids = self.nodes[node].ids.map(|(identity, _)| (identity, device));
                 ids.into_iter().for_each(|ids| self.nodes[node].is_now(ids));
+                // A copy that finds itself behind is another device of the same person.
+                self.nodes[self.clones.original(node)].devices.insert(device);
             }
             Event::Message { message, .. } => {
                 return self.look_at(node, std::slice::from_ref(&message));

@@ -10,6 +10,8 @@ pub const COMING_BACK: bool = true;
 pub const NEVER_RETURNING: bool = true;
 /// Whether nodes may go on from an old copy of what they keep: they become new devices and come in again.
 pub const ROLLBACKS: bool = true;
+/// Whether a copy of a node may run beside it: both notice, and their person makes one of them a new device.
+pub const CLONES: bool = true;
 
 /// How bad a world is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -7,7 +7,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use spacepanda_core::{
-    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Timestamp},
+    base::{ChannelId, DeviceId, EnvelopeId, IdentityId, Timestamp, Tip},
     state::{
         authority::{HeardLine, JoinRequest, Operation, control_channel},
         envelope::{Header, PayloadType},
@@ -42,10 +42,11 @@ struct Placed {
 pub(super) struct Said<'a> {
     pub(super) device: DeviceId,
     pub(super) channel: ChannelId,
-    pub(super) number: u64,
     pub(super) timestamp: Timestamp,
     /// What its author knew of the control channel.
     pub(super) past: &'a Set,
+    /// Whether it is, or comes before, a tip of its log.
+    pub(super) is_up_to: &'a dyn Fn(&Tip) -> bool,
 }
 
 impl Rules {
@@ -209,7 +210,7 @@ impl Rules {
                 .collect();
             let is_heard = |line: &&HeardLine| {
                 let mut tips = line.tips.iter();
-                tips.any(|tip| tip.device == said.device && said.number <= tip.number)
+                tips.any(|tip| tip.device == said.device && (said.is_up_to)(tip))
             };
             match lines.is_empty() {
                 true => said.timestamp > self.all[kick].timestamp,

@@ -9,6 +9,7 @@ use spacepanda_core::{
 use super::{
     chance::Chance,
     clock::Clock,
+    clones::Clones,
     disks::{Disks, MemoryDisks},
     faults::{Faults, Over},
     guest::Guest,
@@ -94,6 +95,7 @@ pub struct World<'a> {
     pub(super) nodes: Vec<Node>,
     /// Who means harm, each with the node that speaks for them.
     pub(super) puppets: BTreeMap<usize, usize>,
+    pub(super) clones: Clones,
     pub(super) disks: Box<dyn Disks + 'a>,
     pub(super) network: Network,
     pub(super) story: Story,
@@ -166,9 +168,13 @@ impl<'a> World<'a> {
         let hostile = of.plan.hostile().into_iter().filter(|who| *who < of.plan.nodes);
         let puppets: BTreeMap<usize, usize> = hostile.zip(nodes.len()..).collect();
         nodes.extend(puppets.values().map(|index| Node::puppet(*index)));
+        let clones = Clones::new(of.plan, nodes.len());
+        let first = nodes.len();
+        nodes.extend((first..first + clones.len()).map(|index| Node::new(index, Clock::default())));
         Self {
             plan: of.plan,
             puppets,
+            clones,
             now: BEGIN,
             queue: BTreeMap::new(),
             queued: 0,
@@ -233,6 +239,7 @@ impl<'a> World<'a> {
             self.happen(None)?;
         }
         self.end_faults();
+        self.end_clones()?;
         self.until_quiet()?;
         self.check()
     }
@@ -417,7 +424,7 @@ impl<'a> World<'a> {
             Happening::Do(step) => return Ok(self.act_out(step)),
             Happening::Break(fault) => self.break_something(fault)?,
             Happening::Misbehave(deed) => self.misbehave(deed)?,
-            Happening::Over(over) => return Ok(self.mend(over)),
+            Happening::Over(over) => return self.mend(over),
             Happening::PlanEnds => self.story.over = true,
         }
         Ok(None)

@@ -20,6 +20,8 @@ pub const WAITING_PER_AUTHOR_MAX: usize = 256;
 pub const WAITING_PER_SERVER_MAX: usize = 4_096;
 /// Bytes of the envelopes of one server that wait for something missing.
 pub const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Of what may wait the part that somebody may fill whom nobody here knows as a member yet.
+pub const WAITING_OF_STRANGERS_PART: usize = 4;
 /// Bytes of a ratchet tree served on a link.
 pub const TREE_LEN_MAX: usize = 4 * 1024 * 1024;
 /// Characters of a name.

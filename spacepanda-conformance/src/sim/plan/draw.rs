@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::super::{
     Profile,
     chance::Chance,
-    profile::{COMING_BACK, LONG_ABSENCES, NEVER_RETURNING, ROLLBACKS},
+    profile::{CLONES, COMING_BACK, LONG_ABSENCES, NEVER_RETURNING, ROLLBACKS},
 };
 use super::{
     Deed, Entry, Fault, Malice, NODES_MAX, NODES_MIN, Plan, Setup, Step, What, fault::CrashAt,
@@ -54,6 +54,8 @@ const SERIES_EVERY: Duration = Duration::from_secs(60);
 
 /// One run of so many has a node that goes on from an old copy.
 const ROLLED_BACK_ONE_IN: u64 = 6;
+/// One run of so many has a node of which a copy runs beside it.
+const CLONED_ONE_IN: u64 = 6;
 
 /// Kinds of faults; each is in about half of the runs.
 const KINDS: usize = 12;
@@ -83,6 +85,7 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
     if setup.profile != Profile::Calm {
         draw.faults(setup.steps * FAULTS_IN_TEN / 10);
         draw.rollbacks(Chance::new(seed, "rollbacks"));
+        draw.clones(Chance::new(seed, "clones"));
     }
     if setup.profile == Profile::Hostile {
         draw.deeds(setup.steps * DEEDS_IN_TEN / 10);
@@ -166,6 +169,16 @@ impl Draw {
             let (copied, restored) = (chance.within(SPREAD), chance.within(SPREAD));
             self.put(copied.min(restored), What::Break(Fault::Copy { who }));
             self.put(copied.max(restored), What::Break(Fault::Restore { who }));
+        }
+    }
+
+    /// Of six runs one has a node of which a copy runs beside it, whose person says something there.
+    fn clones(&mut self, mut chance: Chance) {
+        if CLONES && chance.once_in(CLONED_ONE_IN) {
+            let who = chance.index(self.nodes);
+            let at = JOINS_UNTIL + chance.within(SPREAD - JOINS_UNTIL);
+            let lasts = whole_ms(chance.within(FAULT_MAX));
+            self.put(at, What::Break(Fault::Clone { who, lasts }));
         }
     }
 

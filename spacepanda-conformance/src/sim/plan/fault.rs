@@ -107,6 +107,13 @@ pub enum Fault {
         /// Which.
         who: usize,
     },
+    /// A copy of what a node keeps runs beside it, and is never started again after that.
+    Clone {
+        /// Of which node.
+        who: usize,
+        /// For how long.
+        lasts: Duration,
+    },
 }
 
 /// When a node crashes.
@@ -137,7 +144,8 @@ impl Fault {
             | Self::Shut { lasts, .. }
             | Self::Sleep { lasts, .. }
             | Self::Full { lasts, .. }
-            | Self::Stall { lasts, .. } => *lasts,
+            | Self::Stall { lasts, .. }
+            | Self::Clone { lasts, .. } => *lasts,
             Self::Crash { down, .. } => *down,
             _ => Duration::ZERO,
         }
@@ -167,6 +175,7 @@ impl Fault {
             Self::Gone { who } => ("gone", vec![node(who)]),
             Self::Copy { who } => ("copy", vec![node(who)]),
             Self::Restore { who } => ("restore", vec![node(who)]),
+            Self::Clone { who, lasts } => ("clone", vec![node(who), ms(lasts)]),
         }
     }
 
@@ -195,6 +204,7 @@ impl Fault {
             ("gone", &[who]) => Self::Gone { who },
             ("copy", &[who]) => Self::Copy { who },
             ("restore", &[who]) => Self::Restore { who },
+            ("clone", &[who, lasts]) => Self::Clone { who, lasts: ms(lasts) },
             _ => return None,
         })
     }

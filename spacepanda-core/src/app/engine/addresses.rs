@@ -46,7 +46,8 @@ impl Machine {
             if device == me || !self.node.links.is_news(&record) || !record.is_sound() {
                 continue;
             }
-            if device == from || self.is_certified(&device) {
+            let theirs = device == from && !self.node.links.strangers_met().any(|it| it == from);
+            if theirs || self.is_certified(&device) {
                 if self.node.links.keep_record(&record, cx) {
                     news.push(record);
                 }
@@ -65,8 +66,15 @@ impl Machine {
         self.dial_members(cx);
     }
 
-    /// Keeps the addresses of those who were vouched for meanwhile, and dials whom one may.
+    /// Keeps the addresses of those who were vouched for meanwhile, tells those with a link the ones that
+    /// are known, and dials whom one may.
     pub(super) fn meet_strangers(&mut self, cx: &mut Cx<'_>) {
+        let met: Vec<_> =
+            self.node.links.strangers_met().filter(|peer| self.is_certified(peer)).collect();
+        for peer in met {
+            self.node.links.tell(&peer);
+            self.node.send_records(peer, cx);
+        }
         let known: Vec<_> =
             self.node.links.strangers.keys().copied().filter(|id| self.is_certified(id)).collect();
         for device in known {

@@ -92,6 +92,9 @@ impl Server {
                 self.release(node, &envelope, from);
             }
             Verdict::See => self.see(node, &envelope, from),
+            Verdict::Wait(..) | Verdict::Gap(_)
+                if from.is_some_and(|peer| self.authority.certified(&peer).is_none())
+                    && !self.waiting.has_room_for_strangers() => {}
             Verdict::Wait(missing, tip) => {
                 let channel = envelope.header().channel;
                 if self.waiting.park(envelope, missing).is_ok()

@@ -18,7 +18,7 @@ use crate::{
     base::{DeviceId, IdentityId, PeerId, Secret, ServerId, Timestamp, cbor},
     state::{
         identity::VerifiedCertificate,
-        link::{Kind, Output, Session},
+        link::{Kind, Output, Session, meeting_of_members},
         sync::{self, SyncEngine},
     },
 };
@@ -26,6 +26,9 @@ use crate::{
 /// Within this time two links with one device were made at once, and one of them has to yield; a later
 /// one says that the other side has lost the first.
 const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// Links with people whom nobody here knows as members yet, and who do not come by an invite.
+const STRANGERS_MET_MAX: usize = 16;
 
 /// Every link, whom it leads to, and whom to dial.
 #[derive(Default)]
@@ -56,6 +59,10 @@ pub(super) struct Peer {
     since: Timestamp,
     /// The server that one of us joins by the other.
     joins: Option<ServerId>,
+    /// The server of which they have shown, when they dialled, that they know it.
+    claims: Option<ServerId>,
+    /// Whether they were told the addresses that are known: not while nothing but a claim speaks for them.
+    told: bool,
 }
 
 /// Why somebody is dialled.
@@ -101,6 +108,23 @@ impl Links {
     /// Whether a link was made for a join of `server`.
     pub(super) fn is_for_join(&self, peer: &PeerId, server: &ServerId) -> bool {
         self.peers.get(peer).is_some_and(|peer| peer.joins == Some(*server))
+    }
+
+    /// Whether a peer says that they are a member of `server`, and knows at least that there is one.
+    pub(super) fn claims(&self, peer: &PeerId, server: &ServerId) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.claims == Some(*server))
+    }
+
+    /// Those for whom nothing but a claim spoke when they came.
+    pub(super) fn strangers_met(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.peers.iter().filter(|(_, peer)| !peer.told).map(|(device, _)| *device)
+    }
+
+    /// Notes that a peer is told the addresses that are known.
+    pub(super) fn tell(&mut self, peer: &PeerId) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.told = true;
+        }
     }
 
     /// The addresses of a device, if any are known.
@@ -178,7 +202,7 @@ impl Machine {
             Some(dial) => {
                 let meeting = match dial {
                     Dial::Join(_, secret, _) => Some(secret.clone()),
-                    Dial::Member(_) => None,
+                    Dial::Member(device) => self.meeting_with(device, cx),
                 };
                 Session::dial(&seed, self.node.me().link_self(), meeting)
                     .map(|(session, first)| (session, Some(first)))
@@ -224,11 +248,24 @@ impl Machine {
         }
     }
 
+    /// What shows a member, who may not have heard of us yet, of which server we are one with them. Where
+    /// there are several it is one or another: a link shows one.
+    fn meeting_with(&self, device: &DeviceId, cx: &mut Cx<'_>) -> Option<Secret<32>> {
+        let shared = self.servers.values().filter(|server| {
+            let certified = server.authority.certified(device);
+            certified.is_some_and(|identity| server.is_member(&identity))
+        });
+        let shared: Vec<_> = shared.map(|server| server.id).collect();
+        let at = cx.chance.number().checked_rem(shared.len() as u64)?;
+        Some(meeting_of_members(&shared[at as usize]))
+    }
+
     /// Somebody proved which device they are: whether to talk with them.
     fn meet(&mut self, link: Link, proven: &VerifiedCertificate, cx: &mut Cx<'_>) -> bool {
         let (peer, identity) = (proven.device(), proven.identity());
         let account = self.node.account.as_ref().expect("the first step makes the account");
         let me = account.device();
+        let room = self.node.links.strangers_met().count() < STRANGERS_MET_MAX;
         let Some(open) = self.node.links.open.get_mut(&link) else { return false };
         let known = |server: &Server| match server.authority.certified(&peer) {
             Some(certified) => certified == identity,
@@ -245,7 +282,10 @@ impl Machine {
             Some(Dial::Member(_)) => None,
             None => self.servers.values().find(invited).map(|server| server.id),
         };
-        if peer == me || (!shares && joins.is_none()) {
+        let claimed = |server: &&Server| open.session.knows(&meeting_of_members(&server.id));
+        let claims = self.servers.values().find(claimed).map(|server| server.id);
+        let vouched = shares || joins.is_some();
+        if peer == me || !(vouched || claims.is_some() && room) {
             return false;
         }
         let dialled = open.dial.is_some();
@@ -263,7 +303,9 @@ impl Machine {
             self.node.links.mistake(device, cx);
         }
         let dialled_by = if dialled { me } else { peer };
-        self.welcome(peer, Peer { link, identity, dialled_by, since: cx.now, joins }, me, cx)
+        let since = cx.now;
+        let met = Peer { link, identity, dialled_by, since, joins, claims, told: vouched };
+        self.welcome(peer, met, me, cx)
     }
 
     /// Of two links with one device, made at once, the one dialled by the lower id stays; else the newer.
@@ -274,6 +316,8 @@ impl Machine {
             // Whichever stays serves what both were made for.
             old.joins = old.joins.or(new.joins);
             new.joins = old.joins;
+            old.claims = old.claims.or(new.claims);
+            new.claims = old.claims;
             let at_once = cx.now.since(old.since) < AT_ONCE;
             if at_once && old.dialled_by == lower && new.dialled_by != lower {
                 for server in self.servers.values_mut() {
@@ -291,11 +335,14 @@ impl Machine {
         if let Some(open) = self.node.links.open.get_mut(&new.link) {
             open.proven = true;
         }
+        let told = new.told;
         self.node.links.peers.insert(peer, new);
         self.node.links.redials.remove(&peer);
         self.node.links.hasten(cx.now);
         self.node.sync.handle(sync::Event::Connected { peer }, cx.now);
-        self.node.send_records(peer, cx);
+        if told {
+            self.node.send_records(peer, cx);
+        }
         let ids: Vec<_> = self.servers.keys().copied().collect();
         for id in ids {
             self.node.settle(id);

@@ -8,7 +8,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{DeviceId, IdentityId, PeerId, StateId},
+    base::{DeviceId, PeerId, StateId},
     state::{
         authority::Operation,
         crdt::timeline,
@@ -124,11 +124,11 @@ impl Server {
         self.kept.get(state).is_some_and(|kept| !kept.row.outlived)
     }
 
-    /// The member whose device a peer is, if it has not introduced itself here: its introduction is
-    /// taken from it, and before it no more is given than how they came in, which a copy from before
-    /// that does not know.
-    pub(super) fn new_device_of(&self, node: &Node, peer: &PeerId) -> Option<IdentityId> {
-        node.links.identity_of(peer).filter(|identity| self.is_member(identity))
+    /// Whether a peer is a member's device that has not introduced itself here. Its introduction is taken
+    /// from it, and the control channel given: it may go on from a copy that knows neither that its
+    /// person was let in, nor who we are.
+    pub(super) fn is_new_device(&self, node: &Node, peer: &PeerId) -> bool {
+        node.links.identity_of(peer).is_some_and(|identity| self.is_member(&identity))
     }
 
     /// Drops the draft of a message that a log of one's own holds already: that of a device which this

@@ -114,10 +114,11 @@ impl Server {
 
     fn due_to(&self, node: &Node, peer: PeerId) -> BTreeMap<ChannelId, Share> {
         let Some(identity) = self.authority.certified(&peer) else {
-            let asked = self.join.is_some() && node.links.is_for_join(&peer, &self.id);
-            let share = match self.new_device_of(node, &peer) {
-                Some(identity) => Some(Share::until(self.authority.ended(&identity))),
-                None => asked.then(Share::only_taking),
+            let asked = self.join.is_some() && node.links.is_for_join(&peer, &self.id)
+                || node.links.claims(&peer, &self.id);
+            let share = match self.is_new_device(node, &peer) {
+                true => Some(Share::whole()),
+                false => asked.then(Share::only_taking),
             };
             return share.map(|share| (self.control, share)).into_iter().collect();
         };

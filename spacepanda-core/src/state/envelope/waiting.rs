@@ -3,7 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Verified;
 use crate::base::{
     DeviceId, EnvelopeId,
-    limits::{WAITING_BYTES_MAX, WAITING_PER_AUTHOR_MAX, WAITING_PER_SERVER_MAX},
+    limits::{
+        WAITING_BYTES_MAX, WAITING_OF_STRANGERS_PART, WAITING_PER_AUTHOR_MAX,
+        WAITING_PER_SERVER_MAX,
+    },
 };
 
 /// No more of its author may wait; the envelope was let go. Whoever has it sends it again.
@@ -66,6 +69,12 @@ impl Waiting {
         self.held.insert(id, Held { envelope, missing, len, age });
         self.by_missing.entry(missing).or_default().insert(id);
         Ok(())
+    }
+
+    /// Whether there is room for what a stranger sent, by which nothing is let go that came from members.
+    pub fn has_room_for_strangers(&self) -> bool {
+        self.held.len() < WAITING_PER_SERVER_MAX / WAITING_OF_STRANGERS_PART
+            && self.bytes < WAITING_BYTES_MAX / WAITING_OF_STRANGERS_PART
     }
 
     /// Takes out what waited for `arrived`, by id. It may turn out to wait for something else.

@@ -4,11 +4,12 @@ use minicbor::{Decode, Encode};
 
 use super::LinkError;
 use crate::{
-    base::{Secret, cbor},
+    base::{Secret, ServerId, cbor},
     state::identity::{DeviceCertificate, KeyPair, SIGNATURE_LEN, VerifiedCertificate, verify},
 };
 
 const DOMAIN: &str = "spacepanda-link-v1";
+const MEMBERS_DOMAIN: &str = "spacepanda-meeting-of-members-v1";
 
 /// Which side speaks: its signature serves for no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(super) enum Role {
 }
 
 /// What a side says first: its certificate, its device's signature of role and handshake hash, and
-/// of the dialler, if it has one, the proof that it knows an invite's meeting secret.
+/// of the dialler, if it has one, the proof that it knows a meeting secret.
 #[derive(Debug, Clone, Encode, Decode)]
 #[cbor(map)]
 pub struct Hello {
@@ -63,7 +64,13 @@ impl Hello {
     }
 }
 
-/// BLAKE3 of the handshake hash, keyed with an invite's meeting secret.
+/// The secret by which a member shows at somebody's door of which server they are one, where nobody may
+/// have heard of them yet: whoever was ever told of the server knows it.
+pub fn meeting_of_members(server: &ServerId) -> Secret<32> {
+    Secret::new(blake3::derive_key(MEMBERS_DOMAIN, server.as_bytes()))
+}
+
+/// BLAKE3 of the handshake hash, keyed with a meeting secret: an invite's, or the members'.
 pub(super) fn proof(meeting: &Secret<32>, hash: &[u8]) -> [u8; 32] {
     blake3::keyed_hash(meeting.expose(), hash).into()
 }

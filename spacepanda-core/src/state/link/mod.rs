@@ -12,7 +12,7 @@ mod session;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub use hello::Hello;
+pub use hello::{Hello, meeting_of_members};
 pub use message::Kind;
 pub use session::{Me, Output, Session};
 

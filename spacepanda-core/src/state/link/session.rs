@@ -63,7 +63,7 @@ enum Stage {
 
 impl Session {
     /// Begins a link as its dialler; the frame is to be sent. `seed` must be used for nothing else,
-    /// `meeting` is the meeting secret of an invite.
+    /// `meeting` is a meeting secret, of an invite or of a server's members.
     ///
     /// # Errors
     /// If Noise cannot begin.
@@ -108,7 +108,7 @@ impl Session {
         }
     }
 
-    /// Whether the dialler knows `meeting`, an invite's meeting secret.
+    /// Whether the dialler has shown that it knows the meeting secret `meeting`.
     pub fn knows(&self, meeting: &Secret<32>) -> bool {
         let expected = proof(meeting, &self.hash);
         self.proof.is_some_and(|proof| proof.ct_eq(&expected).into())
