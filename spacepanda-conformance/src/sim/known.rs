@@ -249,14 +249,14 @@ impl Known {
         back.any(|id| id == written.id)
     }
 
-    /// Whether a message is for a device: something at or before it in its log names an admission
-    /// of the device in its past, every one that there is.
+    /// Whether a message is for a device: it has every admission of the device that there is in its past.
+    /// Of who means harm something earlier may have had them, and this no more.
     pub(super) fn is_for(&self, message: &Name, device: &DeviceId) -> bool {
         if message.0 == *device || self.is_founder(device) {
             return true;
         }
         let admissions = self.rules.admissions(device);
-        let is_after = |written: &Written| admissions.iter().all(|at| written.above.has(*at));
+        let is_after = |written: &Written| admissions.iter().all(|at| written.past.has(*at));
         !admissions.is_empty() && self.all_named(message).any(is_after)
     }
 

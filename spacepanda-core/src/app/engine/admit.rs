@@ -39,7 +39,8 @@ impl Server {
             return Err(Refusal::Invalid);
         }
         let me = node.me().identity();
-        if !self.loaded || !self.is_member(&me) {
+        let counts = self.matrix.devices().contains_key(&node.device());
+        if !self.loaded || !self.is_member(&me) || !counts {
             return Err(Refusal::Unknown);
         }
         if self.authority.is_admitted_by(&request) {

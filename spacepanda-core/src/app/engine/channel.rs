@@ -201,10 +201,18 @@ impl Channel {
 
     fn note_control(&mut self, header: &Header, device: u32, batch: &mut Batch) -> bool {
         let Some(control) = &header.control else { return false };
-        let control: Vec<_> = control.iter().map(|tip| tip.id).collect();
+        let mut control: Vec<_> = control.iter().map(|tip| tip.id).collect();
         let log = self.control.entry(header.sender).or_default();
         if log.last_key_value().is_some_and(|(_, last)| *last == control) {
             return false;
+        }
+        if let Some(named) = log.get(&header.sequence) {
+            // A log that forks there: what any of them names.
+            control.retain(|id| !named.contains(id));
+            if control.is_empty() || named.len() + control.len() > PARENTS_MAX {
+                return false;
+            }
+            control.splice(0..0, named.iter().copied());
         }
         let row =
             ControlRow { device: header.sender, number: header.sequence, control: control.clone() };

@@ -23,6 +23,8 @@ use crate::{
 
 /// After how long a request goes also to the next member who can be reached.
 const NEXT_MEMBER: Duration = Duration::from_secs(5);
+/// How long others may still answer after somebody has refused: one who lies keeps nobody out.
+const OTHERS_ANSWER: Duration = Duration::from_secs(30);
 /// After how long the addresses of the link are dialled again, at the beginning.
 const REDIAL: Duration = Duration::from_secs(10);
 /// Later they are dialled again after this part of the time for which nobody could be asked.
@@ -41,6 +43,10 @@ pub(super) struct Join {
     failed: bool,
     /// Who was asked, and when last.
     asked: BTreeMap<PeerId, Timestamp>,
+    /// Who has refused for good.
+    refused: BTreeMap<PeerId, Refusal>,
+    /// Until when others may answer otherwise.
+    refused_at: Option<Timestamp>,
     /// Until when only those who were asked have to answer.
     next_ask: Option<Timestamp>,
     redial_at: Option<Timestamp>,
@@ -58,6 +64,8 @@ impl Join {
             step,
             failed: false,
             asked: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            refused_at: None,
             next_ask: None,
             redial_at: (!row.complete).then_some(Timestamp::ZERO),
             alone_since: None,
@@ -83,8 +91,9 @@ impl Join {
         if !self.is_open() {
             return None;
         }
-        let next_ask = self.next_ask.filter(|_| self.step < Some(JoinStep::Admitted));
-        self.redial_at.into_iter().chain(next_ask).min()
+        let asks = self.step < Some(JoinStep::Admitted);
+        let next = [self.next_ask, self.refused_at].into_iter().flatten().filter(|_| asks);
+        self.redial_at.into_iter().chain(next).min()
     }
 }
 
@@ -166,7 +175,16 @@ impl Machine {
         match reply.refused {
             None => server.tell_step(JoinStep::Admitted, cx),
             Some(refusal) if refusal.is_retryable() => {}
-            Some(refusal) => server.fail_join(refusal, cx),
+            Some(refusal) => {
+                join.refused.insert(peer, refusal);
+                join.refused_at.get_or_insert(cx.now.saturating_add(OTHERS_ANSWER));
+                join.next_ask = None;
+                let all = join.refused.len() >= join.link.addresses.len();
+                if all && join.step < Some(JoinStep::Admitted) {
+                    return server.fail_join(refusal, cx);
+                }
+                server.request(&mut self.node, cx);
+            }
         }
     }
 }
@@ -203,7 +221,7 @@ impl Server {
         let links = &node.links;
         let next = links
             .peers()
-            .filter(|peer| links.is_for_join(peer, &self.id))
+            .filter(|peer| links.is_for_join(peer, &self.id) && !join.refused.contains_key(peer))
             .min_by_key(|peer| join.asked.get(peer).copied());
         let Some(peer) = next else { return };
         join.asked.insert(peer, cx.now);
@@ -281,9 +299,17 @@ impl Server {
     /// What time calls for while a join is under way; says whether to dial again.
     pub(super) fn tick_join(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> bool {
         self.request(node, cx);
-        let Some(join) = self.join.as_ref().filter(|join| !join.is_complete()) else {
+        let Some(join) = self.join.as_mut().filter(|join| !join.is_complete()) else {
             return false;
         };
+        if join.refused_at.is_some_and(|at| at <= cx.now) {
+            join.refused_at = None;
+            let refusal = join.refused.first_key_value().map(|(_, refusal)| *refusal);
+            if let Some(refusal) = refusal.filter(|_| join.step < Some(JoinStep::Admitted)) {
+                self.fail_join(refusal, cx);
+            }
+        }
+        let Some(join) = self.join.as_ref() else { return false };
         join.redial_at.is_some_and(|at| at <= cx.now)
     }
 }

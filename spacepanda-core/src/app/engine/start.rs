@@ -136,6 +136,11 @@ impl Machine {
         server.open_for_sync(&mut self.node, server.control, cx.now);
         server.resettle_quietly(&mut self.node);
         self.node.settle(id);
+        // The last of them may have been kept, and not looked at, when the node stopped.
+        let unopened: Vec<_> = server.unopened.values().flatten().copied().collect();
+        for (channel, tip) in unopened {
+            self.node.queue(Work::Open { server: id, channel, tip });
+        }
         self.node.flush(id);
     }
 
