@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     error::AppError,
@@ -24,7 +27,7 @@ use crate::{
 /// After how long a request goes also to the next member who can be reached.
 const NEXT_MEMBER: Duration = Duration::from_secs(5);
 /// How long others may still answer after somebody has refused: one who lies keeps nobody out.
-const OTHERS_ANSWER: Duration = Duration::from_secs(30);
+const OTHERS_ANSWER: Duration = Duration::from_secs(10);
 /// After how long the addresses of the link are dialled again, at the beginning.
 const REDIAL: Duration = Duration::from_secs(10);
 /// Later they are dialled again after this part of the time for which nobody could be asked.
@@ -43,8 +46,10 @@ pub(super) struct Join {
     failed: bool,
     /// Who was asked, and when last.
     asked: BTreeMap<PeerId, Timestamp>,
-    /// Who has refused for good.
-    refused: BTreeMap<PeerId, Refusal>,
+    /// Who has answered that they do not let anybody in, or not so; of these `refusal` was the first that
+    /// nothing can change.
+    answered: BTreeSet<PeerId>,
+    refusal: Option<Refusal>,
     /// Until when others may answer otherwise.
     refused_at: Option<Timestamp>,
     /// Until when only those who were asked have to answer.
@@ -64,7 +69,8 @@ impl Join {
             step,
             failed: false,
             asked: BTreeMap::new(),
-            refused: BTreeMap::new(),
+            answered: BTreeSet::new(),
+            refusal: None,
             refused_at: None,
             next_ask: None,
             redial_at: (!row.complete).then_some(Timestamp::ZERO),
@@ -174,17 +180,7 @@ impl Machine {
         }
         match reply.refused {
             None => server.tell_step(JoinStep::Admitted, cx),
-            Some(refusal) if refusal.is_retryable() => {}
-            Some(refusal) => {
-                join.refused.insert(peer, refusal);
-                join.refused_at.get_or_insert(cx.now.saturating_add(OTHERS_ANSWER));
-                join.next_ask = None;
-                let all = join.refused.len() >= join.link.addresses.len();
-                if all && join.step < Some(JoinStep::Admitted) {
-                    return server.fail_join(refusal, cx);
-                }
-                server.request(&mut self.node, cx);
-            }
+            Some(refusal) => server.note_refusal(&mut self.node, peer, refusal, cx),
         }
     }
 }
@@ -221,7 +217,7 @@ impl Server {
         let links = &node.links;
         let next = links
             .peers()
-            .filter(|peer| links.is_for_join(peer, &self.id) && !join.refused.contains_key(peer))
+            .filter(|peer| links.is_for_join(peer, &self.id))
             .min_by_key(|peer| join.asked.get(peer).copied());
         let Some(peer) = next else { return };
         join.asked.insert(peer, cx.now);
@@ -270,6 +266,29 @@ impl Server {
         }
     }
 
+    /// Somebody does not let this node's person in: the others are asked at once. Only what all say whom
+    /// the link names, or what nobody contradicts for a while, is so.
+    fn note_refusal(&mut self, node: &mut Node, peer: PeerId, refusal: Refusal, cx: &mut Cx<'_>) {
+        let Some(join) = self.join.as_mut() else { return };
+        join.answered.insert(peer);
+        if !refusal.is_retryable() {
+            join.refusal.get_or_insert(refusal);
+            join.refused_at.get_or_insert(cx.now.saturating_add(OTHERS_ANSWER));
+        }
+        let Some(refusal) = join.refusal.filter(|_| join.step < Some(JoinStep::Admitted)) else {
+            return;
+        };
+        if join.answered.len() >= join.link.addresses.len() {
+            return self.fail_join(refusal, cx);
+        }
+        let links = &node.links;
+        let met = links.peers().filter(|peer| links.is_for_join(peer, &self.id));
+        if met.filter(|peer| !join.asked.contains_key(peer)).count() > 0 {
+            join.next_ask = None;
+            self.request(node, cx);
+        }
+    }
+
     /// Tells that a join was refused, and asks nobody any more.
     fn fail_join(&mut self, refusal: Refusal, cx: &mut Cx<'_>) {
         let Some(join) = self.join.as_mut().filter(|join| !join.failed) else { return };
@@ -304,8 +323,7 @@ impl Server {
         };
         if join.refused_at.is_some_and(|at| at <= cx.now) {
             join.refused_at = None;
-            let refusal = join.refused.first_key_value().map(|(_, refusal)| *refusal);
-            if let Some(refusal) = refusal.filter(|_| join.step < Some(JoinStep::Admitted)) {
+            if let Some(refusal) = join.refusal.filter(|_| join.step < Some(JoinStep::Admitted)) {
                 self.fail_join(refusal, cx);
             }
         }

@@ -222,9 +222,14 @@ impl Server {
     /// Lets go of states whose window has passed.
     pub(super) fn window(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         self.window_at = None;
-        let Some((group, stand)) = self.stand_group().zip(self.stand) else { return };
-        let settings = group.settings();
-        let window = Window { hours: settings.window_hours, states: settings.window_states };
+        // A new device that nobody has added yet stands nowhere, and keeps what it comes by all the same.
+        let newest = self.kept.values().max_by_key(|kept| (kept.row.left, kept.row.state));
+        let Some(stand) = self.stand.or(newest.map(|kept| kept.row.state)) else { return };
+        let group = self.stand_group().or_else(|| self.groups.values().next());
+        let window = group.map_or_else(Window::default, |group| {
+            let settings = group.settings();
+            Window { hours: settings.window_hours, states: settings.window_states }
+        });
         let kept: Vec<_> = self
             .kept
             .values()
