@@ -1,7 +1,7 @@
 //! Moments by name at which a node dies: over both stores, right before the save and right after it.
 //! And a join at separate processes, killed at every step that it tells.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use spacepanda::{Node, transport::memory::MemoryNetwork};
 use tempfile::tempdir;
@@ -11,6 +11,9 @@ use crate::{
     process::{Chat, converge, invite, meet},
     world::{Person, Place, converged, found, join, messages, reads, texts, until},
 };
+
+/// Who joins until a join was killed at enough of its steps.
+const NEWCOMERS: [&str; 4] = ["Carol", "Dave", "Erin", "Frank"];
 
 /// Plays a story over both stores, with death on both sides of the save.
 macro_rules! on_both_sides {
@@ -148,32 +151,50 @@ async fn whoever_dies_between_the_welcome_and_being_in_comes_in(
 
 #[test]
 fn a_join_that_is_killed_at_every_step_goes_on_by_itself() {
-    let folders = [tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap()];
+    let folders: Vec<_> = (0..2 + NEWCOMERS.len()).map(|_| tempdir().unwrap()).collect();
     let mut alice = Chat::start("Alice", folders[0].path());
     let mut bob = Chat::start("Bob", folders[1].path());
     meet(&mut alice, &mut [&mut bob]);
     let link = invite(&mut alice);
-    let mut carol = Chat::start("Carol", folders[2].path());
-    carol.type_line(&format!("/join {link}"));
-    carol.event("join_progress", |_| true);
-    carol.kill();
-    let mut carol = Chat::start("Carol", folders[2].path());
+    let mut people = vec![alice, bob];
     let mut killed_at = BTreeSet::new();
-    // A kill may come too late for its step, but not for being in.
-    while !is_in(&mut carol) {
-        let event = carol.event_of(&["join_progress", "joined"], |event| {
-            event["step"].as_str().is_none_or(|step| !killed_at.contains(step))
-        });
-        carol.kill();
-        carol = Chat::start("Carol", folders[2].path());
-        killed_at.insert(event["step"].as_str().unwrap_or("joined").to_owned());
+    // A kill may come too late for its step, but not for being in: then the next one comes.
+    for (name, folder) in NEWCOMERS.iter().zip(&folders[2..]) {
+        people.push(killed_while_joining(name, folder.path(), &link, &mut killed_at));
+        if killed_at.len() > 3 {
+            break;
+        }
     }
-    assert!(killed_at.len() > 3, "it was killed at {killed_at:?} only");
-    converge(&mut [&mut alice, &mut bob, &mut carol], 3);
-    carol.ask("in after all");
-    for person in [&mut alice, &mut bob] {
+    assert!(killed_at.len() > 3, "joins were killed at {killed_at:?} only");
+    let members = people.len();
+    converge(&mut people.iter_mut().collect::<Vec<_>>(), members);
+    people[members - 1].ask("in after all");
+    for person in &mut people[..members - 1] {
         person.reads(&["in after all"]);
     }
+}
+
+/// Somebody joins, and is killed at every step at which nobody was killed before.
+fn killed_while_joining(
+    name: &str,
+    folder: &Path,
+    link: &str,
+    killed_at: &mut BTreeSet<String>,
+) -> Chat {
+    let mut newcomer = Chat::start(name, folder);
+    newcomer.type_line(&format!("/join {link}"));
+    newcomer.event("join_progress", |_| true);
+    newcomer.kill();
+    let mut newcomer = Chat::start(name, folder);
+    while !is_in(&mut newcomer) {
+        let event = newcomer.event_of(&["join_progress", "joined"], |event| {
+            event["step"].as_str().is_none_or(|step| !killed_at.contains(step))
+        });
+        newcomer.kill();
+        newcomer = Chat::start(name, folder);
+        killed_at.insert(event["step"].as_str().unwrap_or("joined").to_owned());
+    }
+    newcomer
 }
 
 fn is_in(person: &mut Chat) -> bool {
