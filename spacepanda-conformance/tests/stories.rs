@@ -34,7 +34,8 @@ fn a_clock_that_is_set_back_renews_a_leaf_once() {
 #[test]
 fn a_founder_whose_copy_knows_nobody_is_found_by_those_who_knew_them() {
     let totals = told(include_str!("../stories/alone_in_a_copy.txt"));
-    assert_eq!((totals.rollbacks, totals.lost, totals.restarts), (1, 0, 0), "{totals:?}");
+    // Alone, as it seems, they have begun a group anew, which all come over to.
+    assert_eq!((totals.rollbacks, totals.lost, totals.restarts), (1, 0, 1), "{totals:?}");
 }
 
 #[test]
