@@ -171,7 +171,10 @@ impl World<'_> {
                 self.story_begins(node);
                 Ok(())
             }
-            Tell::Judged => Ok(()),
+            Tell::Judged => {
+                self.nodes[node].finding = None;
+                Ok(())
+            }
             Tell::Started(Err(error)) => Err(format!("node {node} cannot start: {error}")),
             Tell::Reply(call, reply) => match self.asked.remove(&(node, call)) {
                 Some(asked) => {

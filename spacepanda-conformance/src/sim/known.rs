@@ -100,7 +100,9 @@ impl Known {
         let header = envelope.header();
         if header.payload_type == PayloadType::Message {
             let noted = self.note_message(entry.id, header);
-            return if hostile { Ok(()) } else { noted };
+            // A copy says again what waited when it was made.
+            let may_repeat = hostile || self.cloned.contains(&device);
+            return if may_repeat { Ok(()) } else { noted };
         }
         self.rules.add(entry.id, header).ok_or("an envelope is kept without its past")?;
         match self.note_control(entry.id, header) {

@@ -33,7 +33,8 @@ pub(super) struct Node {
     pub(super) copied: Option<Timestamp>,
     /// When the copy was made that it went on from, and when it did.
     pub(super) restored: Option<(Timestamp, Timestamp)>,
-    /// What its next start finds outside its store, if anybody is to look.
+    /// What its next start finds outside its store, if anybody is to look: until what follows from that is
+    /// kept.
     pub(super) finding: Option<Finding>,
     running: Option<Running>,
     guest: Option<Box<dyn Guest>>,
@@ -188,7 +189,7 @@ impl Node {
             ticked: Timestamp::ZERO,
         });
         self.push(Input::Addresses(vec![Network::address(index)]));
-        if let Some(finding) = self.finding.take() {
+        if let Some(finding) = self.finding {
             self.push(Input::Found(finding));
         }
         Ok(())

@@ -293,6 +293,7 @@ impl World<'_> {
             Event::DeviceRenewed { device } => {
                 let ids = self.nodes[node].ids.map(|(identity, _)| (identity, device));
                 ids.into_iter().for_each(|ids| self.nodes[node].is_now(ids));
+                self.nodes[node].finding = None;
                 // A copy that finds itself behind is another device of the same person.
                 self.nodes[self.clones.original(node)].devices.insert(device);
             }
