@@ -194,13 +194,19 @@ impl World<'_> {
         if !is_shared || !self.has_company(who) || !node.is_running() {
             return Ok(());
         }
+        // What is kept of it outside the store is as it was with some, and gone with others. These believe
+        // the first member whom they meet: it must have seen what they wrote, and mean no harm.
+        let others: Vec<_> = (0..self.nodes.len())
+            .filter(|other| *other != who && *other < self.story.people.len() && self.is_in(*other))
+            .collect();
+        let seen = node.devices.iter().all(|device| self.known.is_held_by(&others, device));
+        let gone = !who.is_multiple_of(2) && seen && self.puppets.is_empty();
         self.crash(who, false, Duration::from_secs(1))?;
         self.disks.restore(who).map_err(|error| error.to_string())?;
         let node = &mut self.nodes[who];
         node.restored = Some((copied, self.now));
         self.outcome.rollbacks += 1;
-        // What is kept of it outside the store is as it was with some, and gone with others.
-        node.finding = Some(if who.is_multiple_of(2) { Finding::Ahead } else { Finding::Unknown });
+        node.finding = Some(if gone { Finding::Unknown } else { Finding::Ahead });
         self.note(Kind::World, who, format_args!("goes on from a copy"));
         Ok(())
     }

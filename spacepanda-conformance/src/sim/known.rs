@@ -277,6 +277,15 @@ impl Known {
         of.all(|(_, id)| elsewhere(id))
     }
 
+    /// Whether everything that a device wrote is kept by all of these nodes.
+    pub(super) fn is_held_by(&self, nodes: &[usize], device: &DeviceId) -> bool {
+        let mut of = self.places.iter().filter(|((_, author, _), _)| author == device);
+        of.all(|(_, id)| {
+            let keepers = self.keepers.get(id);
+            keepers.is_some_and(|keepers| nodes.iter().all(|node| keepers.has(*node)))
+        })
+    }
+
     /// Whether a message has one name and one place for everybody: not so if its author means harm and
     /// uses a name twice, or forks their log, of which whoever comes in later holds one branch only.
     pub(super) fn is_one(&self, message: &Name) -> bool {

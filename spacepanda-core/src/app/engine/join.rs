@@ -46,6 +46,10 @@ pub(super) struct Join {
     failed: bool,
     /// Who was asked, and when last.
     asked: BTreeMap<PeerId, Timestamp>,
+    /// How many requests each has still to answer on the link there is, and how many of these belong to
+    /// earlier joins: answers come in the order of the requests.
+    owed: BTreeMap<PeerId, u32>,
+    former: BTreeMap<PeerId, u32>,
     /// Who has answered that they do not let anybody in, or not so; of these `refusal` was the first that
     /// nothing can change.
     answered: BTreeSet<PeerId>,
@@ -69,6 +73,8 @@ impl Join {
             step,
             failed: false,
             asked: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            former: BTreeMap::new(),
             answered: BTreeSet::new(),
             refusal: None,
             refused_at: None,
@@ -149,7 +155,8 @@ impl Machine {
         }
         let server = self.servers.get_mut(&id).expect("it was just made");
         server.keep_package(&made, PackageUse::Once, None, cx);
-        server.join = Join::load(row);
+        let owed = server.join.take().map(|former| former.owed).unwrap_or_default();
+        server.join = Join::load(row).map(|join| Join { owed: owed.clone(), former: owed, ..join });
         self.dial_for_join(&id, cx);
         Ok(Reply::Server { server: id, channel: None })
     }
@@ -175,7 +182,13 @@ impl Machine {
     pub(super) fn join_replied(&mut self, peer: PeerId, reply: &JoinReply, cx: &mut Cx<'_>) {
         let Some(server) = self.servers.get_mut(&reply.server) else { return };
         let Some(join) = server.join.as_mut() else { return };
-        if join.is_complete() || !join.asked.contains_key(&peer) {
+        let Some(owed) = join.owed.get_mut(&peer).filter(|owed| **owed > 0) else { return };
+        *owed -= 1;
+        if let Some(former) = join.former.get_mut(&peer).filter(|former| **former > 0) {
+            *former -= 1;
+            return;
+        }
+        if join.is_complete() {
             return;
         }
         match reply.refused {
@@ -199,6 +212,8 @@ impl Server {
     pub(super) fn forget_asked(&mut self, peer: &PeerId) {
         self.forget_trees(peer);
         let Some(join) = self.join.as_mut().filter(|join| !join.is_complete()) else { return };
+        join.owed.remove(peer);
+        join.former.remove(peer);
         if join.asked.remove(peer).is_some() {
             join.next_ask = None;
         }
@@ -221,6 +236,7 @@ impl Server {
             .min_by_key(|peer| join.asked.get(peer).copied());
         let Some(peer) = next else { return };
         join.asked.insert(peer, cx.now);
+        *join.owed.entry(peer).or_default() += 1;
         join.alone_since = None;
         join.next_ask = Some(cx.now.saturating_add(NEXT_MEMBER));
         let frame = JoinRequestFrame { server: self.id, request: join.row.request.clone() };
