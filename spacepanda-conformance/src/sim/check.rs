@@ -129,9 +129,10 @@ impl World<'_> {
             };
             let mut status =
                 status.ok_or_else(|| format!("node {node} has no status of the server"))?;
-            if !self.puppets.is_empty() || !self.known.cloned.is_empty() {
-                // What a copy wrote with a key that was used is opened by nobody, perhaps. What a hostile member wrote nobody can open, perhaps, and who came in later is to open
-                // less of it and asks others. What anybody can open is compared message by message.
+            if !self.each_speaks_alone() {
+                // What a hostile member wrote, or a copy with a key that was used, nobody can open,
+                // perhaps, and who came in later is to open less of it and asks others. What anybody
+                // can open is compared message by message.
                 (status.unopened, status.asked) = (0, Vec::new());
             }
             if self.known.has_forks() {
@@ -172,10 +173,10 @@ impl World<'_> {
     }
 
     /// All stand where the rules of the commit tree say, and whoever left a branch said that they had
-    /// stood on it. A member who means harm writes what no rule counts, and a device that was cloned in two places.
+    /// stood on it. A member who means harm writes what no rule counts, and a device of which a copy ran
+    /// writes in two places.
     fn is_by_the_rules(&self, good: &[usize], stand: StateId) -> Result<(), String> {
-        let clones = !self.known.cloned.is_empty();
-        if clones || (0..self.nodes.len()).any(|node| self.is_hostile(node)) {
+        if !self.each_speaks_alone() {
             return Ok(());
         }
         let head = good.first().and_then(|node| self.known.head(*node));
@@ -354,8 +355,7 @@ impl World<'_> {
         if readable && matches!(read, Text::Known(_)) && *read != same.text {
             return Err(format!("node {} reads {same:?}, and another {message:?}", other.node));
         }
-        let open = self.known.is_hostile(&same.device) || self.known.cloned.contains(&same.device);
-        let unread = open && !matches!(read, Text::Known(_));
+        let unread = self.known.may_fork(&same.device) && !matches!(read, Text::Known(_));
         if readable || unread || !self.known.is_for(&name(same), &other.device) {
             return Ok(());
         }
@@ -382,6 +382,11 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Whether nobody means harm, and no copy of a node ran beside it.
+    fn each_speaks_alone(&self) -> bool {
+        self.puppets.is_empty() && self.known.cloned.is_empty()
+    }
+
     /// Counts what was handed over to a node since it was last asked.
     pub(super) fn count_handed_over(&mut self, node: usize) {
         let Some(sizes) = self.nodes[node].sizes() else { return };
@@ -399,7 +404,7 @@ impl World<'_> {
             ("kept states", sizes.kept, KEPT_MAX),
             ("groups in memory", sizes.groups, GROUPS_MAX),
         ];
-        if sizes.reused > 0 && self.puppets.is_empty() && self.known.cloned.is_empty() {
+        if sizes.reused > 0 && self.each_speaks_alone() {
             return Err(format!("node {node} met a key that was used for two messages"));
         }
         match bounds.iter().find(|(_, size, most)| size > most) {

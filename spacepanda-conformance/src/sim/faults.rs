@@ -196,9 +196,8 @@ impl World<'_> {
         }
         // What is kept of it outside the store is as it was with some, and gone with others. These believe
         // the first member whom they meet: it must have seen what they wrote, and mean no harm.
-        let others: Vec<_> = (0..self.nodes.len())
-            .filter(|other| *other != who && *other < self.story.people.len() && self.is_in(*other))
-            .collect();
+        let others: Vec<_> =
+            (0..self.nodes.len()).filter(|other| *other != who && self.is_in(*other)).collect();
         let seen = node.devices.iter().all(|device| self.known.is_held_by(&others, device));
         let gone = !who.is_multiple_of(2) && seen && self.puppets.is_empty();
         self.crash(who, false, Duration::from_secs(1))?;

@@ -90,7 +90,7 @@ impl Known {
         let (device, number) = (entry.device, entry.number);
         let hostile = self.is_hostile(&device);
         if self.places.insert((*channel, device, number), entry.id).is_some() {
-            if !hostile && !self.cloned.contains(&device) {
+            if !self.may_fork(&device) {
                 return Err(format!("the log of {device:?} in {channel:?} forks at {number}"));
             }
             self.forked.insert((*channel, device));
@@ -101,8 +101,7 @@ impl Known {
         if header.payload_type == PayloadType::Message {
             let noted = self.note_message(entry.id, header);
             // A copy says again what waited when it was made.
-            let may_repeat = hostile || self.cloned.contains(&device);
-            return if may_repeat { Ok(()) } else { noted };
+            return if self.may_fork(&device) { Ok(()) } else { noted };
         }
         self.rules.add(entry.id, header).ok_or("an envelope is kept without its past")?;
         match self.note_control(entry.id, header) {
@@ -160,9 +159,7 @@ impl Known {
     fn note_message(&mut self, id: EnvelopeId, header: &Header) -> Result<(), String> {
         let payload = MessagePayload::decode(&header.payload).map_err(|e| e.to_string())?;
         let past = self.rules.closure(&header.control_past()).ok_or("a past is missing")?;
-        let hostile = self.is_hostile(&header.sender);
-        let may_fork = hostile || self.cloned.contains(&header.sender);
-        let above = header.previous.and_then(|previous| match may_fork {
+        let above = header.previous.and_then(|previous| match self.may_fork(&header.sender) {
             true => self.named.get(&previous).cloned(),
             false => self.named.remove(&previous),
         });
@@ -198,6 +195,11 @@ impl Known {
     /// Whether a device is a hostile member's.
     pub(super) fn is_hostile(&self, device: &DeviceId) -> bool {
         self.rules.person(device).is_some_and(|person| self.hostile.contains(&person))
+    }
+
+    /// Whether more than one may write as a device: a hostile member's, or one of which a copy ran.
+    pub(super) fn may_fork(&self, device: &DeviceId) -> bool {
+        self.is_hostile(device) || self.cloned.contains(device)
     }
 
     /// Whether a message was written, and kept by anybody.
@@ -269,21 +271,18 @@ impl Known {
 
     /// Whether everything that a device of a node wrote is kept by another node.
     pub(super) fn is_shared(&self, node: usize, device: &DeviceId) -> bool {
-        let elsewhere = |id: &EnvelopeId| {
-            let keepers = self.keepers.get(id);
-            keepers.is_some_and(|keepers| keepers.iter().any(|keeper| keeper != node))
-        };
-        let mut of = self.places.iter().filter(|((_, author, _), _)| author == device);
-        of.all(|(_, id)| elsewhere(id))
+        self.is_kept(device, |keepers| keepers.iter().any(|keeper| keeper != node))
     }
 
     /// Whether everything that a device wrote is kept by all of these nodes.
     pub(super) fn is_held_by(&self, nodes: &[usize], device: &DeviceId) -> bool {
+        self.is_kept(device, |keepers| nodes.iter().all(|node| keepers.has(*node)))
+    }
+
+    /// Whether everything that a device wrote is kept by such nodes.
+    fn is_kept(&self, device: &DeviceId, by: impl Fn(&Set) -> bool) -> bool {
         let mut of = self.places.iter().filter(|((_, author, _), _)| author == device);
-        of.all(|(_, id)| {
-            let keepers = self.keepers.get(id);
-            keepers.is_some_and(|keepers| nodes.iter().all(|node| keepers.has(*node)))
-        })
+        of.all(|(_, id)| self.keepers.get(id).is_some_and(&by))
     }
 
     /// Whether a message has one name and one place for everybody: not so if its author means harm and

@@ -137,9 +137,8 @@ impl Machine {
         server.resettle_quietly(&mut self.node);
         self.node.settle(id);
         // The last of them may have been kept, and not looked at, when the node stopped.
-        let unopened: Vec<_> = server.unopened.values().flatten().copied().collect();
-        for (channel, tip) in unopened {
-            self.node.queue(Work::Open { server: id, channel, tip });
+        for state in server.unopened.keys() {
+            server.open_waiting(&mut self.node, state);
         }
         self.node.flush(id);
     }
