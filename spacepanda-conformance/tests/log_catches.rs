@@ -18,6 +18,9 @@ enum Fault {
     OneChannel,
     NeverForked,
     NeverGap,
+    NeverBeyond,
+    HidesGaps,
+    BeginsAtTheFirst,
     Unlimited,
     Unbounded,
     EmptyPages,
@@ -79,6 +82,9 @@ impl Broken {
 impl CrdtStore for Broken {
     async fn frontier(&self, channel: &ChannelId) -> Result<Frontier> {
         let frontier = self.sound.frontier(&self.channel(channel)).await?;
+        if self.fault == Fault::HidesGaps {
+            return Ok(frontier.tips().collect());
+        }
         if self.fault != Fault::OneTip {
             return Ok(frontier);
         }
@@ -92,6 +98,7 @@ impl CrdtStore for Broken {
             (Fault::NeverForked, Placement::Forked) | (Fault::NeverGap, Placement::Gap) => {
                 Placement::New
             }
+            (Fault::NeverBeyond, Placement::Beyond) => Placement::Gap,
             _ => found,
         })
     }
@@ -140,6 +147,20 @@ impl CrdtStore for Broken {
         if forgives { Ok(()) } else { appended }
     }
 
+    async fn append_after_gap(
+        &self,
+        batch: &mut Batch,
+        channel: &ChannelId,
+        entry: &LogEntry,
+    ) -> Result<()> {
+        let channel = self.channel(channel);
+        let placed = self.sound.place(&channel, entry).await?;
+        if self.fault == Fault::BeginsAtTheFirst && placed == Placement::New {
+            return self.sound.append(batch, &channel, entry).await;
+        }
+        self.sound.append_after_gap(batch, &channel, entry).await
+    }
+
     async fn drop_body(&self, batch: &mut Batch, channel: &ChannelId, tip: &Tip) -> Result<()> {
         if self.fault == Fault::KeepsBodies {
             return Ok(());
@@ -170,7 +191,10 @@ fn each_fault_fails_the_case_that_names_it() {
         (Fault::OneTip, "a log that forked has every tip in the frontier"),
         (Fault::OneChannel, "channels share nothing"),
         (Fault::NeverForked, "what follows no tip, or takes the first place, forks the log"),
-        (Fault::NeverGap, "what follows something that is not held leaves a gap"),
+        (Fault::NeverGap, "a log begins at the number appended first, and below it is a gap"),
+        (Fault::NeverBeyond, "what follows something that is not held stands beyond it"),
+        (Fault::HidesGaps, "what follows something that is not held stands beyond it"),
+        (Fault::BeginsAtTheFirst, "a log that begins after a gap takes what comes before"),
         (Fault::Unlimited, "missing returns at most as many entries as asked for, and goes on"),
         (Fault::Unbounded, "missing returns at most as many bytes as asked for"),
         (Fault::EmptyPages, "missing returns one entry if there is one, whatever the bounds"),

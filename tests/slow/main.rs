@@ -180,7 +180,7 @@ impl Silent {
                     let envelope = Envelope::decode(&bytes).unwrap().verify().unwrap();
                     self.twice += usize::from(!self.came.insert(envelope.id()));
                     let entry = envelope.log_entry();
-                    self.engine.handle(Event::Advanced { channel, entry }, NOW);
+                    self.engine.handle(Event::Advanced { channel, entry, after_gap: false }, NOW);
                 }
                 Action::Load { ticket, .. } => {
                     self.engine.handle(Event::Loaded { ticket, entries: Vec::new() }, NOW);

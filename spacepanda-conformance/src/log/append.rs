@@ -88,10 +88,16 @@ async fn dropped(bench: Bench) -> Result<()> {
 async fn conflict(bench: Bench) -> Result<()> {
     bench.append(&[entry(1, 1), entry(1, 2)]).await?;
     let contradiction = LogEntry { previous: None, ..entry(1, 3) };
-    for entry in [entry(1, 1), entry(1, 2), entry(1, 4), branch(1, 3, 0, 1), contradiction] {
+    let nowhere = [entry(1, 1), entry(1, 2), contradiction];
+    for entry in nowhere.iter().chain(&[entry(1, 4), branch(1, 3, 0, 1)]) {
         let mut batch = Batch::new();
-        let append = bench.store.append(&mut batch, &CHANNEL, &entry).await;
+        let append = bench.store.append(&mut batch, &CHANNEL, entry).await;
         refused(&format!("{:?}", entry.tip()), append, ErrorKind::Conflict);
+    }
+    for entry in nowhere.iter().chain(&[entry(1, 3), branch(1, 2, 1, 0), entry(2, 1)]) {
+        let mut batch = Batch::new();
+        let append = bench.store.append_after_gap(&mut batch, &CHANNEL, entry).await;
+        refused(&format!("{:?} after a gap", entry.tip()), append, ErrorKind::Conflict);
     }
     Ok(())
 }

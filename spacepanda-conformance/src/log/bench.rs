@@ -45,6 +45,12 @@ impl Bench {
         Ok(())
     }
 
+    pub(super) async fn append_after_gap(&self, entry: &LogEntry) -> Result<()> {
+        let mut batch = Batch::new();
+        self.store.append_after_gap(&mut batch, &CHANNEL, entry).await?;
+        self.save(batch).await
+    }
+
     pub(super) async fn drop_body(&self, entry: &LogEntry) -> Result<()> {
         let mut batch = Batch::new();
         self.store.drop_body(&mut batch, &CHANNEL, &entry.tip()).await?;

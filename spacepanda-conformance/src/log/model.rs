@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use spacepanda_core::{
-    base::{Floors, Frontier, LogEntry, Result, Tip},
+    base::{DeviceId, Floors, Frontier, LogEntry, Result, Tip},
     store::{Batch, Placement},
 };
 
@@ -66,8 +66,17 @@ impl Run {
             let entry = self.entry();
             let expected = self.model.place(&entry);
             assert_eq!(bench.placement(&entry).await?, expected, "{:?}, {step}", entry.tip());
-            if matches!(expected, Placement::New | Placement::Forked) {
-                bench.store.append(&mut batch, &CHANNEL, &entry).await?;
+            let begins = self.model.floor(&entry.device).is_none();
+            let after_gap = expected == Placement::Beyond
+                || begins && entry.number > 1 && self.random.below(2) == 0;
+            if after_gap || matches!(expected, Placement::New | Placement::Forked) {
+                if after_gap {
+                    bench.store.append_after_gap(&mut batch, &CHANNEL, &entry).await?;
+                } else {
+                    bench.store.append(&mut batch, &CHANNEL, &entry).await?;
+                }
+                let floor = if after_gap { 1 } else { entry.number };
+                self.model.floors.entry(entry.device).or_insert(floor);
                 self.model.entries.push(entry);
                 self.follow(bench, &mut batch).await?;
                 bench.save(batch).await?;
@@ -155,6 +164,9 @@ impl Run {
         let own = |tip: &Tip| (1..=3).any(|name| tip.device == device(self.device + name));
         let found: BTreeSet<_> = frontier.tips().filter(own).collect();
         assert_eq!(found, self.model.tips(), "{step}");
+        for tip in found {
+            assert_eq!(frontier.gap_before(&tip), self.model.gap_before(&tip), "{step}");
+        }
         for entry in &self.model.entries {
             assert_eq!(bench.entry(entry).await?.as_ref(), Some(entry), "{step}");
         }
@@ -167,11 +179,16 @@ impl Run {
 #[derive(Default)]
 struct Model {
     entries: Vec<LogEntry>,
+    floors: Floors,
 }
 
 impl Model {
     fn find(&self, tip: &Tip) -> Option<&LogEntry> {
         self.entries.iter().find(|entry| entry.tip() == *tip)
+    }
+
+    fn floor(&self, device: &DeviceId) -> Option<u64> {
+        self.floors.get(device).copied()
     }
 
     fn before(&self, entry: &LogEntry) -> Option<&LogEntry> {
@@ -184,11 +201,14 @@ impl Model {
         if self.find(&entry.tip()).is_some() {
             return Placement::Known;
         }
-        let Some(first) = log().next() else { return Placement::New };
-        if entry.number == first.number {
+        let Some(floor) = self.floor(&entry.device) else { return Placement::New };
+        if entry.number == floor {
             return Placement::Forked;
         }
-        let Some(before) = self.before(entry) else { return Placement::Gap };
+        let Some(before) = self.before(entry) else {
+            let below = entry.number < floor;
+            return if below { Placement::Gap } else { Placement::Beyond };
+        };
         let followed = log().any(|held| self.before(held) == Some(before));
         if followed { Placement::Forked } else { Placement::New }
     }
@@ -197,6 +217,15 @@ impl Model {
         let followed: Vec<_> = self.entries.iter().filter_map(|entry| self.before(entry)).collect();
         let tips = self.entries.iter().filter(|entry| !followed.contains(entry));
         tips.map(LogEntry::tip).collect()
+    }
+
+    fn gap_before(&self, tip: &Tip) -> Option<Tip> {
+        let mut first = self.find(tip)?;
+        while let Some(before) = self.before(first) {
+            first = before;
+        }
+        let missing = Tip { number: first.number - 1, id: first.previous?, device: tip.device };
+        (first.number > self.floor(&tip.device)?).then_some(missing)
     }
 
     fn missing(

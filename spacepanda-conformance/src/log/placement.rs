@@ -1,11 +1,11 @@
 use spacepanda_core::{
-    base::{EnvelopeId, LogEntry, Result},
+    base::{EnvelopeId, Frontier, LogEntry, Result},
     store::{Batch, FORKS_MAX, Placement},
 };
 
 use super::{
     bench::{Bench, sorted},
-    entries::{CHANNEL, branch, entry, id},
+    entries::{CHANNEL, branch, entry, floors, id},
     runner::Case,
 };
 
@@ -16,9 +16,13 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("what follows no tip, or takes the first place, forks the log", |bench| {
             Box::pin(forks(bench))
         }),
-        Case::new("what follows something that is not held leaves a gap", |bench| {
-            Box::pin(gap(bench))
+        Case::new("what follows something that is not held stands beyond it", |bench| {
+            Box::pin(beyond(bench))
         }),
+        Case::new("a log that begins after a gap takes what comes before", |bench| {
+            Box::pin(begins_after_gap(bench))
+        }),
+        Case::new("what was missing in a gap closes it", |bench| Box::pin(closes(bench))),
         Case::new("what contradicts itself leaves a gap", |bench| Box::pin(contradicts(bench))),
         Case::new("a log begins at the number appended first, and below it is a gap", |bench| {
             Box::pin(floor(bench))
@@ -63,12 +67,51 @@ async fn forks(bench: Bench) -> Result<()> {
     expect(&bench, &[branch(1, 2, 2, 0), branch(1, 1, 2, 0)], Placement::Forked).await
 }
 
-async fn gap(bench: Bench) -> Result<()> {
+async fn beyond(bench: Bench) -> Result<()> {
     bench.append(&[entry(1, 1), entry(1, 2)]).await?;
-    let gaps = [entry(1, 4), branch(1, 3, 0, 1), branch(1, 2, 7, 7), entry(1, u64::MAX - 1)];
-    expect(&bench, &gaps, Placement::Gap).await?;
-    bench.append(&[branch(1, 2, 1, 0)]).await?;
-    expect(&bench, &[branch(1, 3, 0, 2), entry(1, 4)], Placement::Gap).await
+    let beyond = [entry(1, 4), branch(1, 3, 0, 1), branch(1, 2, 7, 7), entry(1, u64::MAX - 1)];
+    expect(&bench, &beyond, Placement::Beyond).await?;
+    bench.append_after_gap(&entry(1, 5)).await?;
+    expect(&bench, &[entry(1, 6), entry(1, 3), branch(1, 6, 1, 0)], Placement::New).await?;
+    expect(&bench, &[branch(1, 5, 1, 0), entry(1, 4), entry(1, 8)], Placement::Beyond).await?;
+    assert_eq!(bench.tips().await?, sorted(&[entry(1, 2), entry(1, 5)]));
+    let frontier = bench.store.frontier(&CHANNEL).await?;
+    assert_eq!(frontier.gap_before(&entry(1, 5).tip()), Some(entry(1, 4).tip()));
+    assert_eq!(frontier.gap_before(&entry(1, 2).tip()), None);
+    // What is after the gap covers nothing before it.
+    assert_eq!(bench.missing(&floors(&[1]), &[&entry(1, 5)]).await?, [entry(1, 1), entry(1, 2)]);
+    Ok(())
+}
+
+async fn begins_after_gap(bench: Bench) -> Result<()> {
+    bench.append_after_gap(&entry(1, 3)).await?;
+    expect(&bench, &[entry(1, 4)], Placement::New).await?;
+    expect(&bench, &[entry(1, 1)], Placement::Forked).await?;
+    expect(&bench, &[entry(1, 2)], Placement::Beyond).await?;
+    let missing = |frontier: Frontier| frontier.gap_before(&entry(1, 3).tip());
+    assert_eq!(missing(bench.store.frontier(&CHANNEL).await?), Some(entry(1, 2).tip()));
+    bench.append(&[entry(1, 1), entry(1, 2)]).await?;
+    assert_eq!(bench.tips().await?, [entry(1, 3).tip()]);
+    assert_eq!(missing(bench.store.frontier(&CHANNEL).await?), None);
+    Ok(())
+}
+
+async fn closes(bench: Bench) -> Result<()> {
+    bench.append(&[entry(1, 1)]).await?;
+    bench.append_after_gap(&entry(1, 4)).await?;
+    bench.append(&[entry(1, 5), entry(1, 2)]).await?;
+    expect(&bench, &[entry(1, 3)], Placement::New).await?;
+    bench.append(&[branch(1, 3, 1, 0)]).await?;
+    // Another branch closes no gap.
+    assert_eq!(bench.tips().await?, sorted(&[branch(1, 3, 1, 0), entry(1, 5)]));
+    let missing = |frontier: Frontier| frontier.gap_before(&entry(1, 5).tip());
+    assert_eq!(missing(bench.store.frontier(&CHANNEL).await?), Some(entry(1, 3).tip()));
+    bench.append(&[entry(1, 3)]).await?;
+    assert_eq!(bench.tips().await?, sorted(&[branch(1, 3, 1, 0), entry(1, 5)]));
+    assert_eq!(missing(bench.store.frontier(&CHANNEL).await?), None);
+    let lacks = bench.missing(&floors(&[1]), &[&entry(1, 5)]).await?;
+    assert_eq!(lacks, [branch(1, 3, 1, 0)]);
+    expect(&bench, &[branch(1, 4, 1, 0)], Placement::Forked).await
 }
 
 async fn contradicts(bench: Bench) -> Result<()> {
@@ -83,7 +126,7 @@ async fn contradicts(bench: Bench) -> Result<()> {
 
 async fn floor(bench: Bench) -> Result<()> {
     bench.append(&[entry(1, 5)]).await?;
-    expect(&bench, &[entry(1, 4), entry(1, 1), entry(1, 7)], Placement::Gap).await?;
+    expect(&bench, &[entry(1, 4), entry(1, 1)], Placement::Gap).await?;
     expect(&bench, &[entry(1, 6)], Placement::New).await?;
     bench.append(&[entry(1, 6), branch(1, 5, 1, 0), branch(1, 6, 1, 1)]).await?;
     expect(&bench, &[entry(1, 4)], Placement::Gap).await?;

@@ -66,9 +66,7 @@ impl Kept {
 
     pub(super) fn stage(&self, effects: &mut Effects) -> Result<()> {
         let mut batch = Batch::new();
-        for (channel, entry) in &effects.log {
-            wait(self.logs.append(&mut batch, channel, entry))?;
-        }
+        wait(effects.append_to(&self.logs, &mut batch))?;
         for (channel, tip, body) in std::mem::take(&mut effects.bodies) {
             wait(self.logs.fill_body(&mut batch, &channel, &tip, body))?;
         }

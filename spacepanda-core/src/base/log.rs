@@ -34,10 +34,13 @@ impl<'b, C> minicbor::Decode<'b, C> for Tip {
     }
 }
 
-/// Per channel: the tips of each device's log that is held. A log that forked has several.
+/// Per channel: the tips of each device's log that is held. A log that forked has several, and so has
+/// one with a gap in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Frontier {
     logs: BTreeMap<DeviceId, BTreeMap<EnvelopeId, u64>>,
+    /// What is missing right before the entries that end with a tip; few logs have a gap.
+    gaps: BTreeMap<Tip, Tip>,
 }
 
 impl Frontier {
@@ -73,13 +76,54 @@ impl Frontier {
         self.logs.is_empty()
     }
 
-    /// Adds `tip`, which replaces the tip `previous` if that is one.
+    /// Whether the log of `device` has a gap: something in it is not held, and something after that.
+    pub fn has_gap(&self, device: &DeviceId) -> bool {
+        self.gaps.keys().any(|tip| tip.device == *device)
+    }
+
+    /// What is missing right before the entries that end with `tip`, if there is a gap.
+    pub fn gap_before(&self, tip: &Tip) -> Option<Tip> {
+        self.gaps.get(tip).copied()
+    }
+
+    /// Adds `tip`, which replaces the tip `previous` if that is one. If it is what is missing in a gap,
+    /// that is closed.
     pub fn advance(&mut self, tip: Tip, previous: Option<&EnvelopeId>) {
         let tips = self.logs.entry(tip.device).or_default();
-        if let Some(previous) = previous {
-            tips.remove(previous);
+        let followed = previous.and_then(|id| {
+            let number = tips.remove(id)?;
+            Some(Tip { device: tip.device, number, id: *id })
+        });
+        let gap = followed.and_then(|followed| self.gaps.remove(&followed));
+        self.add(tip, gap);
+    }
+
+    /// Adds `tip`, the last of entries before which `missing` is not held.
+    pub fn advance_after_gap(&mut self, tip: Tip, missing: Tip) {
+        self.add(tip, Some(missing));
+    }
+
+    fn add(&mut self, tip: Tip, gap: Option<Tip>) {
+        let after: Vec<Tip> = self.after(&tip).collect();
+        for after in &after {
+            self.set_gap(*after, gap);
         }
-        tips.insert(tip.id, tip.number);
+        if after.is_empty() {
+            self.logs.entry(tip.device).or_default().insert(tip.id, tip.number);
+            self.set_gap(tip, gap);
+        }
+    }
+
+    /// The tips that end what comes after a gap in which `missing` stands last.
+    fn after<'a>(&'a self, missing: &'a Tip) -> impl Iterator<Item = Tip> + 'a {
+        self.gaps.iter().filter(move |(_, gap)| *gap == missing).map(|(tip, _)| *tip)
+    }
+
+    fn set_gap(&mut self, tip: Tip, gap: Option<Tip>) {
+        match gap {
+            Some(gap) => self.gaps.insert(tip, gap),
+            None => self.gaps.remove(&tip),
+        };
     }
 }
 
@@ -118,5 +162,47 @@ impl LogEntry {
     /// Where it stands.
     pub fn tip(&self) -> Tip {
         Tip { device: self.device, number: self.number, id: self.id }
+    }
+
+    /// Where the entry before it stands.
+    pub fn before(&self) -> Option<Tip> {
+        let number = self.number.checked_sub(1)?;
+        self.previous.map(|id| Tip { device: self.device, number, id })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tip(number: u64) -> Tip {
+        let id = EnvelopeId::new([number.to_le_bytes()[0]; 32]);
+        Tip { device: DeviceId::new([1; 32]), number, id }
+    }
+
+    fn advance(frontier: &mut Frontier, numbers: &[u64]) {
+        for number in numbers {
+            let previous = (*number > 1).then(|| tip(number - 1).id);
+            frontier.advance(tip(*number), previous.as_ref());
+        }
+    }
+
+    #[test]
+    fn what_was_missing_closes_a_gap() {
+        let mut gapped = Frontier::new();
+        advance(&mut gapped, &[1, 2]);
+        gapped.advance_after_gap(tip(5), tip(4));
+        advance(&mut gapped, &[6]);
+        gapped.advance_after_gap(tip(9), tip(8));
+        assert_eq!(gapped.tips().collect::<Vec<_>>(), [tip(2), tip(6), tip(9)]);
+        assert_eq!(gapped.gap_before(&tip(6)), Some(tip(4)));
+        assert_eq!(gapped.gap_before(&tip(9)), Some(tip(8)));
+        assert!(gapped.has_gap(&tip(1).device));
+
+        gapped.advance_after_gap(tip(4), tip(3));
+        assert_eq!(gapped.gap_before(&tip(6)), Some(tip(3)));
+        advance(&mut gapped, &[7, 3, 8]);
+        assert!(!gapped.has_gap(&tip(1).device));
+        assert_eq!(gapped, Frontier::from_iter([tip(9)]));
     }
 }

@@ -104,22 +104,28 @@ pub enum Placement {
     /// It follows an entry that is no tip, or takes the place at which the log begins: with it the log
     /// forks.
     Forked,
-    /// The entry before it is not held, or it contradicts itself (it says that none is before it, and
-    /// its number is not 1, or the reverse): it must wait.
+    /// The entry before it is not held, though the log begins before it: it must wait, unless what is
+    /// missing cannot be had; then it is appended after a gap.
+    Beyond,
+    /// It stands below the log's floor, would be one fork too many, or contradicts itself (it says that
+    /// none is before it, and its number is not 1, or the reverse): there is no place for it.
     Gap,
 }
 
-/// Keeps logs: one per device and channel, without gaps from its floor.
+/// Keeps logs: one per device and channel, from its floor on, and without gaps but for those that
+/// [`append_after_gap`](Self::append_after_gap) makes.
 ///
-/// The floor is the number of the first entry that was appended to an empty log, whichever that is;
-/// below it nothing is for this reader, and what stands there is a gap for ever.
+/// The floor is the number of the first entry that was appended to an empty log, whichever that is, or 1
+/// where a gap is before that; below it nothing is for this reader, and what stands there is a gap for
+/// ever.
 /// An entry at a place already taken, under another id, is kept as a second tip and served like the
 /// first. One log has at most [`FORKS_MAX`] tips; what would be one more is a gap.
 /// Reads ask storage and see every appended batch that was saved, or staged where storage is a
 /// [`Staged`].
 #[async_trait]
 pub trait CrdtStore: Send + Sync + 'static {
-    /// The tips of every log of `channel`; empty for a channel of which nothing is held.
+    /// The tips of every log of `channel`, with what is missing before them; empty for a channel of
+    /// which nothing is held.
     async fn frontier(&self, channel: &ChannelId) -> Result<Frontier>;
 
     /// Says where `entry` would stand; nothing changes.
@@ -129,7 +135,8 @@ pub trait CrdtStore: Send + Sync + 'static {
     /// order in which they were appended here), at most `limit` entries and `bytes_max` bytes, but
     /// always one if there is one. An empty answer means that nothing is missing.
     ///
-    /// A tip covers itself and all that it follows, so one branch of a fork does not cover the other.
+    /// A tip covers itself and all that it follows, so one branch of a fork does not cover the other,
+    /// nor what is after a gap what is before it.
     /// A device absent from `floors` has nothing for the reader. Of a tip in `have` that is not held
     /// here, nothing is known: of that log everything from its floor on that no other tip covers is
     /// returned.
@@ -147,11 +154,24 @@ pub trait CrdtStore: Send + Sync + 'static {
 
     /// Stages `entry` into `batch`, where `place` said `New` or `Forked`; a second `append` before
     /// the batch is saved sees the first. It is served again byte for byte while its body is held.
+    /// What was missing in a gap closes it.
     ///
     /// # Errors
     /// `Conflict` if the entry is `Known` or leaves a `Gap`: drop the batch and everything staged, and
     /// open the store again. `TooLarge` above `ENVELOPE_LEN_MAX`; nothing is staged.
     async fn append(&self, batch: &mut Batch, channel: &ChannelId, entry: &LogEntry) -> Result<()>;
+
+    /// As [`append`](Self::append), where `place` said `Beyond`, or of an empty log `New`: the log goes
+    /// on, or begins, with `entry`, and has a gap before it.
+    ///
+    /// # Errors
+    /// `Conflict` if the entry stands anywhere else, or nothing comes before it; else as `append`.
+    async fn append_after_gap(
+        &self,
+        batch: &mut Batch,
+        channel: &ChannelId,
+        entry: &LogEntry,
+    ) -> Result<()>;
 
     /// Stages that the body of the envelope at `tip` is gone; the header stays and is served without
     /// it. One that is not held, or has no body, is no error.

@@ -16,6 +16,9 @@ use crate::{
 /// Orders remembered per channel; older ones are read from the log.
 const RECENT_MAX: usize = 1_024;
 
+/// How many are remembered per channel that could not be had; all are forgotten when more come.
+const UNAVAILABLE_MAX: usize = 256;
+
 /// One channel, as much of it as deciding needs: its frontier and heads, not its history.
 #[derive(Debug)]
 pub(super) struct Channel {
@@ -31,6 +34,8 @@ pub(super) struct Channel {
     bare: BTreeSet<EnvelopeId>,
     /// Those of the bare that their log has no place for: neither has it for what follows them.
     placeless: BTreeSet<EnvelopeId>,
+    /// Those that somebody names and who sent that does not hold.
+    unavailable: BTreeSet<EnvelopeId>,
     /// Per log, from which number on its author named what in the control channel.
     control: BTreeMap<DeviceId, BTreeMap<u64, Vec<EnvelopeId>>>,
     /// How often an author named something new in the control channel, in this run.
@@ -53,6 +58,7 @@ impl Channel {
             recent_order: VecDeque::new(),
             bare: BTreeSet::new(),
             placeless: BTreeSet::new(),
+            unavailable: BTreeSet::new(),
             control: BTreeMap::new(),
             news: 0,
             progress: BTreeMap::new(),
@@ -115,6 +121,19 @@ impl Channel {
         self.placeless.contains(id)
     }
 
+    /// Whether something is not waited for, since who sent what names it does not hold it.
+    pub(super) fn is_unavailable(&self, id: &EnvelopeId) -> bool {
+        self.unavailable.contains(id)
+    }
+
+    /// Remembers that something is not to be had.
+    pub(super) fn remember_unavailable(&mut self, id: EnvelopeId) {
+        if self.unavailable.len() >= UNAVAILABLE_MAX {
+            self.unavailable.clear();
+        }
+        self.unavailable.insert(id);
+    }
+
     /// Remembers the order of a header below one's floor, which is not appended.
     pub(super) fn remember_bare(&mut self, id: EnvelopeId, order: u64) {
         if !self.recent.contains_key(&id) {
@@ -173,17 +192,22 @@ impl Channel {
         envelope: &Verified,
         device: u32,
         own: bool,
+        after_gap: bool,
         batch: &mut Batch,
     ) -> bool {
         let header = envelope.header();
         let tip = envelope.tip();
-        self.frontier.advance(tip, header.previous.as_ref());
+        match previous_tip(header).filter(|_| after_gap) {
+            Some(missing) => self.frontier.advance_after_gap(tip, missing),
+            None => self.frontier.advance(tip, header.previous.as_ref()),
+        }
         for named in header.named() {
             self.heads.remove(&named);
         }
         self.heads.insert(tip.id, Head { tip, order: header.order });
         self.bare.remove(&tip.id);
         self.placeless.remove(&tip.id);
+        self.unavailable.remove(&tip.id);
         self.remember(tip.id, header.order);
         self.greatest = self.greatest.max(header.timestamp);
         if own {
@@ -282,6 +306,12 @@ impl Channel {
         };
         self.frontier.tips().filter(above).collect()
     }
+}
+
+/// What an envelope follows in its log.
+pub(super) fn previous_tip(header: &Header) -> Option<Tip> {
+    let number = header.sequence.saturating_sub(1);
+    header.previous.map(|id| Tip { device: header.sender, number, id })
 }
 
 /// Where the next envelope of one's own stands.

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use bytes::Bytes;
 
@@ -9,9 +9,11 @@ use super::{
     reads::Reads,
 };
 use crate::{
-    base::{ChannelId, DeviceId, IdentityId, LogEntry, MessageId, ServerId, StateId},
+    base::{
+        ChannelId, DeviceId, EnvelopeId, IdentityId, LogEntry, MessageId, Result, ServerId, StateId,
+    },
     state::mls::tree::Window,
-    store::Batch,
+    store::{Batch, CrdtStore},
 };
 
 /// A link's number, as the driver's transport gave it.
@@ -318,6 +320,8 @@ pub enum Step {
 pub struct Effects {
     /// Entries to append to the logs of their channels.
     pub log: Vec<(ChannelId, LogEntry)>,
+    /// Those of them that stand after a gap: what comes before them cannot be had.
+    pub after_gaps: BTreeSet<EnvelopeId>,
     /// Bodies that came later than their headers.
     pub bodies: Vec<(ChannelId, crate::base::Tip, Bytes)>,
     /// Rows to change.
@@ -329,6 +333,21 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// Stages what is to be appended to the logs.
+    ///
+    /// # Errors
+    /// The log's: then everything staged must be dropped.
+    pub async fn append_to(&self, logs: &dyn CrdtStore, batch: &mut Batch) -> Result<()> {
+        for (channel, entry) in &self.log {
+            if self.after_gaps.contains(&entry.id) {
+                logs.append_after_gap(batch, channel, entry).await?;
+            } else {
+                logs.append(batch, channel, entry).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there is nothing to keep.
     pub fn saves_nothing(&self) -> bool {
         self.log.is_empty() && self.bodies.is_empty() && self.batch.is_empty()

@@ -1,5 +1,5 @@
 use super::{
-    channel::Channel,
+    channel::{Channel, previous_tip},
     machine::{Cx, Node, Work},
     reads::{Loaded, Reads},
     server::Server,
@@ -53,10 +53,19 @@ impl Server {
     /// a log that is held from another branch on. It can never be kept here.
     fn has_no_place(&self, envelope: &Verified, loaded: &Loaded) -> bool {
         let header = envelope.header();
-        let at = (header.channel, envelope.id());
-        let waits = header.channel == self.control
-            && header.previous.is_some_and(|previous| !self.authority.dag().contains(&previous));
-        loaded.places.get(&at) == Some(&Placement::Gap) && !waits
+        let is_unknown = |previous| !self.authority.dag().contains(&previous);
+        match placement(envelope, loaded) {
+            _ if header.channel == self.control && header.previous.is_some_and(is_unknown) => false,
+            Some(Placement::Beyond) => !self.is_after_unavailable(header),
+            Some(Placement::Gap) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether what an envelope follows in its log is not to be had.
+    fn is_after_unavailable(&self, header: &Header) -> bool {
+        let channel = self.channels.get(&header.channel);
+        channel.zip(header.previous).is_some_and(|(it, previous)| it.is_unavailable(&previous))
     }
 
     /// Keeps an envelope if its past is here and somebody known wrote it; then its effect follows.
@@ -153,6 +162,14 @@ impl Server {
         }
     }
 
+    /// Whether an envelope that is kept is appended after a gap: what it follows is not to be had, and
+    /// nothing is held that it could follow otherwise.
+    pub(super) fn is_after_gap(&self, envelope: &Verified, loaded: &Loaded) -> bool {
+        let begins = !self.holds_of(envelope.header());
+        let beyond = placement(envelope, loaded) == Some(Placement::Beyond);
+        (begins || beyond) && self.is_after_unavailable(envelope.header())
+    }
+
     /// Whether an envelope is a bare header from a time when this node's person was out: it is not for
     /// them, and is kept only so that a log of which they hold something has no hole.
     fn fills_a_gap(&self, node: &Node, envelope: &Verified) -> bool {
@@ -167,11 +184,15 @@ impl Server {
         channel.is_some_and(|channel| channel.frontier.number(&header.sender) > 0)
     }
 
-    /// Whether the beginning of the log is held in which an envelope stands further on.
+    /// Whether the beginning of the log is held in which an envelope stands further on: all that is
+    /// held of it, unless the log has a gap.
     fn holds_before(&self, header: &Header) -> bool {
-        let channel = self.channels.get(&header.channel);
-        let held = channel.map_or(0, |channel| channel.frontier.number(&header.sender));
-        (1..header.sequence).contains(&held)
+        let Some(channel) = self.channels.get(&header.channel) else { return false };
+        let is_before = |number: u64| (1..header.sequence).contains(&number);
+        if channel.frontier.has_gap(&header.sender) {
+            return channel.frontier.of(&header.sender).any(|tip| is_before(tip.number));
+        }
+        is_before(channel.frontier.number(&header.sender))
     }
 
     /// Whether of an envelope nothing is for this node but its header, whatever is sent: it is from
@@ -186,8 +207,9 @@ impl Server {
     /// no hole between, unless that has no place either.
     fn lacks_before(&self, envelope: &Verified, loaded: &Loaded) -> Option<Tip> {
         let header = envelope.header();
-        let at = (header.channel, envelope.id());
-        let gap = loaded.places.get(&at) == Some(&Placement::Gap) && self.holds_before(header);
+        let gap = matches!(placement(envelope, loaded), Some(Placement::Beyond | Placement::Gap))
+            && self.holds_before(header)
+            && !self.is_after_unavailable(header);
         let channel = self.channels.get(&header.channel)?;
         let previous = previous_tip(header).filter(|it| gap && !channel.has_no_place(&it.id))?;
         loaded.entry(&header.channel, &previous).is_none().then_some(previous)
@@ -218,20 +240,45 @@ impl Server {
             return Verdict::Gap(previous);
         }
         // Nothing that fills a gap waits for what it names in other logs, which is not for this node.
-        let mut orders = Vec::new();
+        let (mut orders, mut lacks) = (Vec::new(), false);
         for tip in named_tips(header) {
             match self.order_of(channel, &tip, cx.loaded) {
                 Some(order) => orders.push(order),
                 None if fills => {}
+                None if channel.is_unavailable(&tip.id) => lacks = true,
                 None => return Verdict::Wait(tip.id, Some(tip)),
             }
         }
         let sound = header.control.is_some()
-            && (fills || header.order == order_after(header.timestamp, orders))
             && self.authority.certifies(&header.control_past(), &header.sender).is_some()
             && self.is_about_its_channel(header)
             && header.payload_type == PayloadType::Message;
-        if sound { Verdict::Keep } else { Verdict::Drop }
+        let after = order_after(header.timestamp, orders);
+        match () {
+            () if !sound => Verdict::Drop,
+            () if fills || header.order == after || lacks && header.order > after => Verdict::Keep,
+            // Who lacks what it names may have kept it, and named it.
+            () => Verdict::Pass,
+        }
+    }
+
+    /// Whoever sent something that names `tip` does not hold that: it is waited for no longer. What
+    /// names it is kept, with a gap before it where it follows that in its log.
+    pub(super) fn note_not_held(
+        &mut self,
+        node: &mut Node,
+        channel: ChannelId,
+        tip: Tip,
+        from: PeerId,
+    ) {
+        if channel == self.control || !self.waiting.waits_for(&tip.id) {
+            return;
+        }
+        let Some(channel) = self.channels.get_mut(&channel) else { return };
+        channel.remember_unavailable(tip.id);
+        for envelope in self.waiting.release(&tip.id) {
+            node.queue(Work::Keep { server: self.id, envelope, from: Some(from) });
+        }
     }
 
     /// Whether content of a channel has the channel's making in its past, as it must.
@@ -322,13 +369,13 @@ impl Server {
     }
 }
 
+/// Where its log has a place for an envelope, as far as that was read.
+fn placement(envelope: &Verified, loaded: &Loaded) -> Option<Placement> {
+    loaded.places.get(&(envelope.header().channel, envelope.id())).copied()
+}
+
 /// Everything an envelope names in its own channel, as places.
 fn named_tips(header: &Header) -> Vec<Tip> {
     let previous = previous_tip(header).filter(|_| !Bug::IgnoresPrevious.is_planted());
     previous.into_iter().chain(header.parents.iter().copied()).collect()
-}
-
-fn previous_tip(header: &Header) -> Option<Tip> {
-    let number = header.sequence.saturating_sub(1);
-    header.previous.map(|id| Tip { device: header.sender, number, id })
 }

@@ -219,10 +219,12 @@ impl Machine {
             Action::DeliverBody { peer, channel, tip, bytes } => {
                 self.delivered(peer, channel, Some(tip), &bytes);
             }
-            Action::NotHeld { channel, .. } => {
-                if let Some(server) = self.node.channels.get(&channel).copied() {
-                    self.node.settle(server);
+            Action::NotHeld { said, peer, channel, tip } => {
+                let Some(server) = self.node.channels.get(&channel).copied() else { return };
+                if let Some(server) = self.servers.get_mut(&server).filter(|_| said) {
+                    server.note_not_held(&mut self.node, channel, tip, peer);
                 }
+                self.node.settle(server);
             }
             Action::Send { peer, bytes } => self.node.send_sync(peer, &bytes, cx),
             Action::CaughtUp { peer, channel } => {

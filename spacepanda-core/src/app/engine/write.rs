@@ -79,13 +79,17 @@ impl Server {
         let channel_id = header.channel;
         let device = node.numbers.device(header.sender, &mut cx.fx.batch);
         let own = header.sender == node.device();
+        let after_gap = self.is_after_gap(envelope, cx.loaded);
         let Some(channel) = self.channels.get_mut(&channel_id) else { return };
-        let names_news = channel.advance(envelope, device, own, &mut cx.fx.batch);
+        let names_news = channel.advance(envelope, device, own, after_gap, &mut cx.fx.batch);
         let entry = envelope.log_entry();
+        if after_gap {
+            cx.fx.after_gaps.insert(entry.id);
+        }
         if !(Bug::KeepsNoOwnEntry.is_planted() && own) {
             cx.fx.log.push((channel_id, entry.clone()));
         }
-        node.sync.handle(Event::Advanced { channel: channel_id, entry }, cx.now);
+        node.sync.handle(Event::Advanced { channel: channel_id, entry, after_gap }, cx.now);
         if channel_id == self.control {
             self.take_in_control(envelope);
         }

@@ -93,9 +93,8 @@ impl Kept {
     /// The log's: then everything staged must be dropped.
     pub(super) async fn stage(&self, effects: &mut Effects) -> Result<usize> {
         let mut batch = Batch::new();
-        for (channel, entry) in std::mem::take(&mut effects.log) {
-            self.logs.append(&mut batch, &channel, &entry).await?;
-        }
+        effects.append_to(&self.logs, &mut batch).await?;
+        effects.log = Vec::new();
         for (channel, tip, body) in std::mem::take(&mut effects.bodies) {
             self.logs.fill_body(&mut batch, &channel, &tip, body).await?;
         }

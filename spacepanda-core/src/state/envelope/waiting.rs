@@ -77,6 +77,11 @@ impl Waiting {
             && self.bytes < WAITING_BYTES_MAX / WAITING_OF_STRANGERS_PART
     }
 
+    /// Whether anything waits for `missing`, which does not wait itself.
+    pub fn waits_for(&self, missing: &EnvelopeId) -> bool {
+        self.by_missing.contains_key(missing) && !self.held.contains_key(missing)
+    }
+
     /// Takes out what waited for `arrived`, by id. It may turn out to wait for something else.
     pub fn release(&mut self, arrived: &EnvelopeId) -> Vec<Verified> {
         let ids = self.by_missing.get(arrived).cloned().unwrap_or_default();

@@ -14,7 +14,7 @@ impl FrontierSync {
             state.exchanges.get(&channel).is_some_and(|exchange| exchange.scope.is_some())
                 && state.bodies.waiting.len() < ASKS_WAITING_MAX
         }) else {
-            return self.act(Action::NotHeld { peer, channel, tip });
+            return self.act(Action::NotHeld { said: false, peer, channel, tip });
         };
         let key = (channel, tip);
         if state.bodies.asked.contains_key(&key) || state.bodies.waiting.contains(&key) {
@@ -140,11 +140,12 @@ impl FrontierSync {
         }
     }
 
-    pub(super) fn not_held(&mut self, peer: PeerId, channel: ChannelId, tip: Tip) {
+    /// An ask is over without an answer, or with this one if the peer `said` it.
+    pub(super) fn not_held(&mut self, peer: PeerId, channel: ChannelId, tip: Tip, said: bool) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         if let Some(until) = state.bodies.asked.remove(&(channel, tip)) {
             self.timers.remove(&(until, peer, Timer::Ask(channel, tip)));
-            self.act(Action::NotHeld { peer, channel, tip });
+            self.act(Action::NotHeld { said, peer, channel, tip });
             self.set_ready(peer);
         }
     }
@@ -153,7 +154,7 @@ impl FrontierSync {
         let now = self.now;
         let Some(state) = self.peers.get_mut(&peer) else { return };
         if state.bodies.asked.get(&(channel, tip)).is_some_and(|until| *until <= now) {
-            self.not_held(peer, channel, tip);
+            self.not_held(peer, channel, tip, false);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     Action, Event, Fault, INBOX_BYTES_MAX, SyncEngine, Ticket, frame::Frame, peer::Peer,
     scope::Scope,
 };
-use crate::base::{ChannelId, EnvelopeId, Frontier, PeerId, Timestamp, Tip};
+use crate::base::{ChannelId, EnvelopeId, Frontier, LogEntry, PeerId, Timestamp, Tip};
 
 /// Ids of a channel that are remembered as held although no longer tips.
 const RECENT_MAX: usize = 1_024;
@@ -44,8 +44,12 @@ impl Channel {
         (tip.number > self.frontier.number(&tip.device)).then_some(false)
     }
 
-    pub(super) fn advance(&mut self, tip: Tip, previous: Option<&EnvelopeId>) {
-        self.frontier.advance(tip, previous);
+    pub(super) fn advance(&mut self, entry: &LogEntry, after_gap: bool) {
+        let tip = entry.tip();
+        match entry.before().filter(|_| after_gap) {
+            Some(missing) => self.frontier.advance_after_gap(tip, missing),
+            None => self.frontier.advance(tip, entry.previous.as_ref()),
+        }
         if !self.recent_set.insert(tip.id) {
             return;
         }
@@ -105,7 +109,9 @@ impl SyncEngine for FrontierSync {
                 self.share(peer, channel, control, Scope::new(from, up_to));
             }
             Event::Unshare { peer, channel } => self.unshare(peer, channel),
-            Event::Advanced { channel, entry } => self.advanced(channel, &entry),
+            Event::Advanced { channel, entry, after_gap } => {
+                self.advanced(channel, &entry, after_gap);
+            }
             Event::BodyHeld { channel, id } => self.body_held(channel, id),
             Event::Want { channel, tip, ask } => self.want(ask, channel, tip),
             Event::Gap { channel, device, ask } => self.gap(ask, channel, device),
@@ -235,7 +241,7 @@ impl FrontierSync {
         self.ready.remove(&peer);
         unqueue(&mut self.queue, |(whose, _)| whose == peer);
         for (channel, tip) in state.bodies.asked.into_keys().chain(state.bodies.waiting) {
-            self.act(Action::NotHeld { peer, channel, tip });
+            self.act(Action::NotHeld { said: false, peer, channel, tip });
         }
     }
 
@@ -264,7 +270,7 @@ impl FrontierSync {
             Frame::Body { channel, tip, envelope } => {
                 self.body(peer, channel, tip, envelope, bytes.len());
             }
-            Frame::NotHeld { channel, tip } => self.not_held(peer, channel, tip),
+            Frame::NotHeld { channel, tip } => self.not_held(peer, channel, tip, true),
             Frame::Behind { channel, tips } => self.behind(peer, channel, tips.0),
         }
     }

@@ -160,6 +160,8 @@ pub enum Event {
         channel: ChannelId,
         /// The entry, its body included where held.
         entry: LogEntry,
+        /// Whether the log has a gap before it.
+        after_gap: bool,
     },
     /// The body of an envelope is now held here: nobody need be asked for it.
     BodyHeld {
@@ -289,6 +291,8 @@ pub enum Action {
     },
     /// `peer` does not have what was wanted, or did not say within [`ASK_TIMEOUT`].
     NotHeld {
+        /// Whether the peer said so.
+        said: bool,
         /// Who was asked.
         peer: PeerId,
         /// The channel.

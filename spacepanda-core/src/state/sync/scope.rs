@@ -48,7 +48,14 @@ impl Scope {
 
     /// The tips that the reader is shown, where `own` is held here.
     pub(super) fn shown<'a>(&'a self, own: &'a Frontier) -> impl Iterator<Item = Tip> + 'a {
-        self.up_to.as_ref().unwrap_or(own).tips().filter(|tip| !self.is_below_floor(tip))
+        let own = self.up_to.as_ref().unwrap_or(own);
+        own.tips().filter(|tip| !self.is_below_floor(tip) && !self.is_after_gap(own, tip))
+    }
+
+    /// Whether something that is for the reader is missing before `tip`, which would seem to be held
+    /// if `tip` was shown.
+    fn is_after_gap(&self, own: &Frontier, tip: &Tip) -> bool {
+        own.gap_before(tip).is_some_and(|missing| !self.is_below_floor(&missing))
     }
 
     pub(super) fn digest(&self, own: &Frontier) -> Digest {

@@ -12,9 +12,9 @@ use crate::base::{
 
 impl FrontierSync {
     /// An entry is saved here: pushed to whom it is for and who is up to date, noted for the others.
-    pub(super) fn advanced(&mut self, channel: ChannelId, entry: &LogEntry) {
+    pub(super) fn advanced(&mut self, channel: ChannelId, entry: &LogEntry, after_gap: bool) {
         let Some(known) = self.channels.get_mut(&channel) else { return };
-        known.advance(entry.tip(), entry.previous.as_ref());
+        known.advance(entry, after_gap);
         let peers: Vec<PeerId> = self.peers.keys().copied().collect();
         for peer in peers {
             self.advanced_for(peer, channel, entry);
@@ -231,6 +231,5 @@ impl FrontierSync {
 /// What was held before `entry` came: `frontier` without it.
 fn before(frontier: &Frontier, entry: &LogEntry) -> Frontier {
     let tip = entry.tip();
-    let previous = entry.previous.map(|id| Tip { device: tip.device, number: tip.number - 1, id });
-    frontier.tips().filter(|other| *other != tip).chain(previous).collect()
+    frontier.tips().filter(|other| *other != tip).chain(entry.before()).collect()
 }

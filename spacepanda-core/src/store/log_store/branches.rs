@@ -10,7 +10,8 @@ pub(super) struct Branch {
     /// The number of its first entry.
     #[n(0)]
     first: u64,
-    /// The branch on which the entry before the first stands; `None` where the log begins.
+    /// The branch on which the entry before the first stands; `None` where the log begins, or has a
+    /// gap.
     #[n(1)]
     parent: Option<u16>,
     /// The number of its last entry, a tip.
@@ -34,6 +35,9 @@ pub(super) struct Log {
     pub(super) device: DeviceId,
     #[n(1)]
     branches: Vec<Branch>,
+    /// The number at which it begins, which is not held where a gap is before all that is.
+    #[n(2)]
+    floor: u64,
 }
 
 /// A place for an entry that is not held yet.
@@ -45,6 +49,8 @@ pub(super) enum Spot {
     Follows(u16),
     /// It begins a branch off this one, or one more at the log's beginning.
     Forks(Option<u16>),
+    /// It begins a branch after a gap.
+    Beyond,
 }
 
 /// The numbers of one branch that a reader lacks.
@@ -56,11 +62,11 @@ pub(super) struct Lacking {
 }
 
 impl Log {
-    /// The log that `tip` begins.
-    pub(super) fn begin(tip: &Tip, arrival: u64) -> Self {
+    /// The log that `tip` begins, at its own number, or after a gap at `floor`.
+    pub(super) fn begin(tip: &Tip, floor: u64, arrival: u64) -> Self {
         let branch =
             Branch { first: tip.number, parent: None, last: tip.number, tip: tip.id, arrival };
-        Self { device: tip.device, branches: vec![branch] }
+        Self { device: tip.device, branches: vec![branch], floor }
     }
 
     /// Adds `tip` at `spot`, which the caller has found for it, and returns its branch.
@@ -72,7 +78,7 @@ impl Log {
                 return index;
             }
             Spot::Forks(parent) => parent,
-            Spot::Begins => None,
+            Spot::Begins | Spot::Beyond => None,
         };
         let (first, last) = (tip.number, tip.number);
         self.branches.push(Branch { first, parent, last, tip: tip.id, arrival });
@@ -81,7 +87,7 @@ impl Log {
 
     /// The number at which it begins.
     pub(super) fn floor(&self) -> u64 {
-        self.branches[0].first
+        self.floor
     }
 
     pub(super) fn is_forked(&self) -> bool {
@@ -93,9 +99,40 @@ impl Log {
         self.branches.len() >= FORKS_MAX
     }
 
-    pub(super) fn tips(&self) -> impl Iterator<Item = Tip> + '_ {
+    /// The last entry of every branch that nothing follows, with the branch.
+    pub(super) fn tips(&self) -> impl Iterator<Item = (u16, Tip)> + '_ {
         let device = self.device;
-        self.branches.iter().map(move |branch| Tip { device, number: branch.last, id: branch.tip })
+        self.indexed().filter(|(index, _)| !self.is_followed(*index)).map(move |(index, branch)| {
+            (index, Tip { device, number: branch.last, id: branch.tip })
+        })
+    }
+
+    /// The first entry after the gap behind which `branch` stands: its branch and number.
+    pub(super) fn gap_behind(&self, branch: u16) -> Option<(u16, u64)> {
+        let mut index = branch;
+        while let Some(parent) = self.branches[usize::from(index)].parent {
+            index = parent;
+        }
+        let first = self.branches[usize::from(index)].first;
+        (first > self.floor()).then_some((index, first))
+    }
+
+    /// The branches that begin at `number` after a gap.
+    pub(super) fn after_gap_at(&self, number: u64) -> impl Iterator<Item = u16> + '_ {
+        let begins = move |branch: &Branch| branch.parent.is_none() && branch.first == number;
+        let found = self.indexed().filter(move |(_, branch)| begins(branch));
+        found.filter(move |_| number > self.floor()).map(|(index, _)| index)
+    }
+
+    /// Closes the gap before `branch`: what was missing is the last entry of `parent`.
+    pub(super) fn close_gap(&mut self, branch: u16, parent: u16) {
+        self.branches[usize::from(branch)].parent = Some(parent);
+    }
+
+    /// Whether a branch goes on from the last entry of this one: one that was after a gap.
+    fn is_followed(&self, index: u16) -> bool {
+        let last = self.branches[usize::from(index)].last;
+        self.branches.iter().any(|it| it.parent == Some(index) && it.first == last + 1)
     }
 
     /// When the last of its entries was appended.
@@ -112,7 +149,7 @@ impl Log {
 
     /// Where an entry stands that follows the one at `number` on `branch`; `None` if the log is full.
     pub(super) fn after(&self, branch: u16, number: u64) -> Option<Spot> {
-        if self.branches[usize::from(branch)].last == number {
+        if self.branches[usize::from(branch)].last == number && !self.is_followed(branch) {
             return Some(Spot::Follows(branch));
         }
         (!self.is_full()).then_some(Spot::Forks(Some(branch)))
@@ -153,16 +190,18 @@ impl Log {
     /// Whether a log that was read can be one that was written.
     pub(super) fn is_sound(&self) -> bool {
         let count = self.branches.len();
-        let sound = |(index, branch): (u16, &Branch)| {
+        let sound = |branch: &Branch| {
             let ordered = 0 < branch.first && branch.first <= branch.last && branch.last < u64::MAX;
             ordered
                 && match branch.parent {
-                    None => branch.first == self.floor(),
-                    Some(parent) if parent >= index => false,
-                    Some(parent) => self.branches[usize::from(parent)].has(branch.first - 1),
+                    None => branch.first >= self.floor(),
+                    Some(parent) => {
+                        let parent = self.branches.get(usize::from(parent));
+                        parent.is_some_and(|parent| parent.has(branch.first - 1))
+                    }
                 }
         };
-        count > 0 && count <= FORKS_MAX && self.indexed().all(sound)
+        0 < self.floor && 0 < count && count <= FORKS_MAX && self.branches.iter().all(sound)
     }
 }
 
@@ -191,7 +230,7 @@ mod tests {
 
     /// 1 to 3 on branch 0; 2 and 3 on branch 1, off 1; 3 on branch 2, off branch 1.
     fn forked() -> Log {
-        let mut log = Log::begin(&tip(1, 1), 1);
+        let mut log = Log::begin(&tip(1, 1), 1, 1);
         log.add(Spot::Follows(0), &tip(2, 2), 2);
         log.add(Spot::Follows(0), &tip(3, 3), 3);
         log.add(Spot::Forks(Some(0)), &tip(2, 12), 4);
@@ -222,7 +261,29 @@ mod tests {
         broken[1].branches[0].first = 4;
         broken[2].branches[1].parent = Some(1);
         broken[3].branches[1].first = 0;
-        broken[4].branches[2].parent = None;
+        broken[4].floor = 2;
         assert!(broken.iter().all(|log| !log.is_sound()));
+    }
+
+    #[test]
+    fn a_gap_closes_and_what_comes_after_it_stays_the_tip() {
+        let mut log = Log::begin(&tip(2, 2), 2, 1);
+        let beyond = log.add(Spot::Beyond, &tip(5, 5), 2);
+        assert_eq!(log.add(Spot::Follows(beyond), &tip(6, 6), 3), beyond);
+        assert!(log.is_sound());
+        assert_eq!(log.gap_behind(beyond), Some((beyond, 5)));
+        assert_eq!(log.gap_behind(0), None);
+        let tips = |log: &Log| log.tips().map(|(_, tip)| tip.number).collect::<Vec<_>>();
+        assert_eq!(tips(&log), [2, 6]);
+
+        log.add(Spot::Follows(0), &tip(3, 3), 4);
+        log.add(Spot::Follows(0), &tip(4, 4), 5);
+        assert_eq!(log.after_gap_at(5).collect::<Vec<_>>(), [beyond]);
+        log.close_gap(beyond, 0);
+        assert!(log.is_sound());
+        assert_eq!(tips(&log), [6]);
+        assert_eq!(log.gap_behind(beyond), None);
+        assert!(log.lacking(&[(beyond, 6)], 0).is_empty());
+        assert_eq!(log.after(0, 4), Some(Spot::Forks(Some(0))));
     }
 }

@@ -74,9 +74,10 @@ fn headers(s: &mut Sampler) -> Vec<Vec<u8>> {
 fn log(s: &mut Sampler) -> Log {
     let device = s.device();
     let mut tip = |number| Tip { device, number, id: s.envelope() };
-    let mut log = Log::begin(&tip(5), 1);
+    let mut log = Log::begin(&tip(5), 3, 1);
     log.add(Spot::Follows(0), &tip(6), 2);
-    for arrival in 3..9 {
+    log.add(Spot::Beyond, &tip(9), 3);
+    for arrival in 4..9 {
         log.add(Spot::Forks(Some(0)), &tip(6), arrival);
     }
     log

@@ -142,6 +142,41 @@ impl LogStore {
         numbers.arrive(channel).ok_or_else(|| corrupt("log's shape"))
     }
 
+    /// Appends an entry whose spot `fits`; an empty log begins at `floor`.
+    async fn append_at(
+        &self,
+        batch: &mut Batch,
+        channel: &ChannelId,
+        entry: &LogEntry,
+        floor: u64,
+        fits: impl Fn(Spot) -> bool + Send,
+    ) -> Result<()> {
+        if entry.bytes.len() > ENVELOPE_LEN_MAX {
+            return Err(Error::new(ErrorKind::TooLarge, "append: an entry is above its limit"));
+        }
+        let (log, found) = self.find(self.view(Some(batch)), channel, entry).await?;
+        let Some(spot) = found.spot().filter(|spot| fits(*spot)) else {
+            let sentence = "append: the entry is held already, or the one before it is not";
+            return Err(Error::new(ErrorKind::Conflict, sentence));
+        };
+        let key = self.numbers().give(channel, &entry.device)?;
+        let arrival = self.arrival(key.channel).await?;
+        let (log, branch) = match log {
+            Some(mut log) => {
+                let branch = log.add(spot, &entry.tip(), arrival);
+                self.view(Some(batch)).close_gaps(key, &mut log, &entry.tip(), branch).await?;
+                (log, branch)
+            }
+            None => {
+                put_numbers(batch, key, channel, &entry.device);
+                (Log::begin(&entry.tip(), floor, arrival), 0)
+            }
+        };
+        batch.put(LOG_TIP, key.bytes(), cbor::encode(&log));
+        put_entry(batch, key.entry(entry.number, branch), entry, arrival);
+        Ok(())
+    }
+
     /// What of one log `have` does not cover, from `floor` on.
     async fn runs(
         &self,
@@ -165,8 +200,21 @@ impl LogStore {
 impl CrdtStore for LogStore {
     async fn frontier(&self, channel: &ChannelId) -> Result<Frontier> {
         let Some(channel) = self.numbers().channel(channel) else { return Ok(Frontier::new()) };
-        let logs = self.logs(channel).await?;
-        Ok(logs.iter().flat_map(|(_, log)| log.tips()).collect())
+        let mut frontier = Frontier::new();
+        for (key, log) in self.logs(channel).await? {
+            for (branch, tip) in log.tips() {
+                match log.gap_behind(branch) {
+                    Some((branch, first)) => {
+                        let header = self.view(None).header(key, first, branch).await?;
+                        let id = header.previous.ok_or_else(|| corrupt("log's shape"))?;
+                        let missing = Tip { device: log.device, number: first - 1, id };
+                        frontier.advance_after_gap(tip, missing);
+                    }
+                    None => frontier.advance(tip, None),
+                }
+            }
+        }
+        Ok(frontier)
     }
 
     async fn place(&self, channel: &ChannelId, entry: &LogEntry) -> Result<Placement> {
@@ -200,29 +248,18 @@ impl CrdtStore for LogStore {
     }
 
     async fn append(&self, batch: &mut Batch, channel: &ChannelId, entry: &LogEntry) -> Result<()> {
-        if entry.bytes.len() > ENVELOPE_LEN_MAX {
-            return Err(Error::new(ErrorKind::TooLarge, "append: an entry is above its limit"));
-        }
-        let (log, found) = self.find(self.view(Some(batch)), channel, entry).await?;
-        let Found::Free(spot) = found else {
-            let sentence = "append: the entry is held already, or the one before it is not";
-            return Err(Error::new(ErrorKind::Conflict, sentence));
-        };
-        let key = self.numbers().give(channel, &entry.device)?;
-        let arrival = self.arrival(key.channel).await?;
-        let (log, branch) = match log {
-            Some(mut log) => {
-                let branch = log.add(spot, &entry.tip(), arrival);
-                (log, branch)
-            }
-            None => {
-                put_numbers(batch, key, channel, &entry.device);
-                (Log::begin(&entry.tip(), arrival), 0)
-            }
-        };
-        batch.put(LOG_TIP, key.bytes(), cbor::encode(&log));
-        put_entry(batch, key.entry(entry.number, branch), entry, arrival);
-        Ok(())
+        let fits = |spot| spot != Spot::Beyond;
+        self.append_at(batch, channel, entry, entry.number, fits).await
+    }
+
+    async fn append_after_gap(
+        &self,
+        batch: &mut Batch,
+        channel: &ChannelId,
+        entry: &LogEntry,
+    ) -> Result<()> {
+        let fits = |spot| matches!(spot, Spot::Beyond | Spot::Begins) && entry.number > 1;
+        self.append_at(batch, channel, entry, 1, fits).await
     }
 
     async fn drop_body(&self, batch: &mut Batch, channel: &ChannelId, tip: &Tip) -> Result<()> {

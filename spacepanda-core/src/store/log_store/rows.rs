@@ -190,8 +190,8 @@ mod tests {
         assert!(Header::decode(&header.encode().into(), 4).is_err());
 
         let device = DeviceId::new([1; 32]);
-        let log = Log::begin(&Tip { device, number: 5, id: header.id }, 7);
-        let row = format!("825820{ones}818505f6055820{ones}07");
+        let log = Log::begin(&Tip { device, number: 5, id: header.id }, 5, 7);
+        let row = format!("835820{ones}818505f6055820{ones}0705");
         assert_eq!(hex::encode(cbor::encode(&log)), row);
         assert_eq!(decode_log(&hex::decode(row).unwrap()).unwrap(), log);
 

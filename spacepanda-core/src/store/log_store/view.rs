@@ -19,11 +19,19 @@ pub(super) enum Found {
 }
 
 impl Found {
+    pub(super) fn spot(self) -> Option<Spot> {
+        match self {
+            Self::Free(spot) => Some(spot),
+            Self::Known | Self::Gap => None,
+        }
+    }
+
     pub(super) fn placement(self) -> Placement {
         match self {
             Self::Known => Placement::Known,
             Self::Gap => Placement::Gap,
             Self::Free(Spot::Forks(_)) => Placement::Forked,
+            Self::Free(Spot::Beyond) => Placement::Beyond,
             Self::Free(Spot::Begins | Spot::Follows(_)) => Placement::New,
         }
     }
@@ -101,9 +109,30 @@ impl View<'_> {
         }
         let Some(previous) = entry.previous else { return Ok(Found::Gap) };
         let before = entry.number - 1;
-        let branch = self.branch_of(key, log, before, &previous).await?;
-        let spot = branch.and_then(|branch| log.after(branch, before));
+        let spot = match self.branch_of(key, log, before, &previous).await? {
+            Some(branch) => log.after(branch, before),
+            None if before >= log.floor() && !log.is_full() => Some(Spot::Beyond),
+            None => None,
+        };
         Ok(spot.map_or(Found::Gap, Found::Free))
+    }
+
+    /// Closes the gaps of `log` in which `tip`, now the last of `branch`, was missing.
+    pub(super) async fn close_gaps(
+        &self,
+        key: LogKey,
+        log: &mut Log,
+        tip: &Tip,
+        branch: u16,
+    ) -> Result<()> {
+        let first = tip.number + 1;
+        let after: Vec<u16> = log.after_gap_at(first).collect();
+        for after in after {
+            if self.header(key, first, after).await?.previous == Some(tip.id) {
+                log.close_gap(after, branch);
+            }
+        }
+        Ok(())
     }
 
     /// The entry that `header` begins, as it travels.

@@ -52,6 +52,11 @@ fn ask(from: Start, asked: Tip, answer: Option<LogEntry>) -> (Option<bool>, Vec<
     (Some(bare), pass(drain(&mut server), 1, &mut asker))
 }
 
+/// The end of an ask of device 1.
+fn not_held(said: bool, tip: Tip) -> Action {
+    Action::NotHeld { said, peer: device(1), channel: channel(0), tip }
+}
+
 #[test]
 fn a_body_that_is_held_is_sent_to_who_asks_for_it() {
     let held = entry(device(0), 3, 0, 0);
@@ -65,7 +70,7 @@ fn a_body_that_is_held_is_sent_to_who_asks_for_it() {
 fn not_held_is_an_answer() {
     let tip = entry(device(0), 3, 0, 0).tip();
     let (_, actions) = ask(Start::Beginning, tip, None);
-    assert_eq!(actions, [Action::NotHeld { peer: device(1), channel: channel(0), tip }]);
+    assert_eq!(actions, [not_held(true, tip)]);
 }
 
 #[test]
@@ -90,7 +95,7 @@ fn beyond_the_limit_nothing_is_read() {
     let answers = pass(sent, 0, &mut server);
     assert!(answers.iter().all(|action| matches!(action, Action::Send { .. })));
     let actions = pass(answers, 1, &mut asker);
-    assert_eq!(actions, [Action::NotHeld { peer: device(1), channel: channel(0), tip }]);
+    assert_eq!(actions, [not_held(true, tip)]);
 }
 
 #[test]
@@ -101,7 +106,7 @@ fn a_silent_peer_counts_as_not_having_it_after_five_seconds() {
     let until = NOW.saturating_add(ASK_TIMEOUT);
     assert_eq!(asker.deadline(), Some(until));
     asker.handle(Event::Tick, until);
-    let not_held = Action::NotHeld { peer: device(1), channel: channel(0), tip };
+    let not_held = not_held(false, tip);
     assert_eq!(drain(&mut asker), [not_held]);
     assert_eq!(asker.deadline(), None);
 }

@@ -179,7 +179,10 @@ fn a_slow_reader_is_sent_no_more_than_its_window_and_later_the_rest() {
         |number| LogEntry { bytes: Bytes::from(vec![0; 20_000]), ..entry(device(0), number, 0, 0) };
     let mut actions = Vec::new();
     for number in 1..=200 {
-        engine.handle(Event::Advanced { channel: channel(0), entry: big(number) }, NOW);
+        engine.handle(
+            Event::Advanced { channel: channel(0), entry: big(number), after_gap: false },
+            NOW,
+        );
         actions.extend(drain(&mut engine));
     }
     let sent: usize = actions

@@ -247,7 +247,7 @@ impl World {
         let event = match state.tasks.pop_front() {
             Some(Task::Save(channel, entry, _)) if state.appends(&channel, &entry) => {
                 state.logs.get_mut(&channel).unwrap().append(entry.clone());
-                Event::Advanced { channel, entry }
+                Event::Advanced { channel, entry, after_gap: false }
             }
             Some(Task::Save(channel, entry, Some(ask))) if state.has_gap(&channel, &entry) => {
                 Event::Gap { channel, device: entry.device, ask }
