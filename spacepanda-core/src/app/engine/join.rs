@@ -30,10 +30,11 @@ const NEXT_MEMBER: Duration = Duration::from_secs(5);
 const OTHERS_ANSWER: Duration = Duration::from_secs(10);
 /// After how long the addresses of the link are dialled again, at the beginning.
 const REDIAL: Duration = Duration::from_secs(10);
-/// Later they are dialled again after this part of the time for which nobody could be asked.
-const REDIAL_PART_OF_WAIT: u32 = 256;
-/// And never later than after this, however long nobody could be asked.
-const REDIAL_MAX: Duration = Duration::from_secs(30 * 60);
+/// Later they are dialled again, and who was asked is asked again, after this part of the time for which
+/// nobody has let us in: some never will, as they do not know the invite and nobody tells them of it.
+const AGAIN_PART_OF_WAIT: u32 = 256;
+/// And never later than after this, however long nobody has let us in.
+const AGAIN_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// A join that is under way, or was completed.
 #[derive(Debug)]
@@ -58,9 +59,11 @@ pub(super) struct Join {
     refused_at: Option<Timestamp>,
     /// Until when only those who were asked have to answer.
     next_ask: Option<Timestamp>,
+    /// When the first of those who were asked is asked again.
+    again_at: Option<Timestamp>,
     redial_at: Option<Timestamp>,
-    /// Since when nobody was asked.
-    alone_since: Option<Timestamp>,
+    /// Since when nobody has let us in, or since our person has last tried again.
+    tried_since: Option<Timestamp>,
 }
 
 impl Join {
@@ -79,8 +82,9 @@ impl Join {
             refusal: None,
             refused_at: None,
             next_ask: None,
+            again_at: None,
             redial_at: (!row.complete).then_some(Timestamp::ZERO),
-            alone_since: None,
+            tried_since: None,
             row,
         })
     }
@@ -104,8 +108,14 @@ impl Join {
             return None;
         }
         let asks = self.step < Some(JoinStep::Admitted);
-        let next = [self.next_ask, self.refused_at].into_iter().flatten().filter(|_| asks);
-        self.redial_at.into_iter().chain(next).min()
+        let next = [self.next_ask, self.again_at, self.refused_at].into_iter().flatten();
+        self.redial_at.into_iter().chain(next.filter(|_| asks)).min()
+    }
+
+    /// When something done at a time is done again: the later, the longer nobody has let us in.
+    fn again(&self, done: Timestamp, least: Duration) -> Timestamp {
+        let tried = self.tried_since.map(|since| done.since(since)).unwrap_or_default();
+        done.saturating_add((tried / AGAIN_PART_OF_WAIT).clamp(least, AGAIN_MAX))
     }
 }
 
@@ -120,11 +130,13 @@ impl Machine {
         let link = JoinLink::decode(text)?;
         let id = link.server;
         let me = self.node.me().identity();
-        if let Some(server) = self.servers.get(&id) {
+        if let Some(server) = self.servers.get_mut(&id) {
             if server.is_member(&me) && server.join.as_ref().is_none_or(Join::is_complete) {
                 return Err(AppError::new("join.member", "You are in this server already."));
             }
-            if server.join.as_ref().is_some_and(|join| join.is_open() && join.row.link == text) {
+            let same = |join: &&mut Join| join.is_open() && join.row.link == text;
+            if let Some(join) = server.join.as_mut().filter(same) {
+                join.tried_since = None;
                 self.dial_for_join(&id, cx);
                 return Ok(Reply::Server { server: id, channel: None });
             }
@@ -167,9 +179,8 @@ impl Machine {
         let Some(join) = server.join.as_mut().filter(|join| join.is_open()) else {
             return;
         };
-        let alone = cx.now.since(*join.alone_since.get_or_insert(cx.now));
-        join.redial_at =
-            Some(cx.now.saturating_add((alone / REDIAL_PART_OF_WAIT).clamp(REDIAL, REDIAL_MAX)));
+        join.tried_since.get_or_insert(cx.now);
+        join.redial_at = Some(join.again(cx.now, REDIAL));
         let secret = join.link.meeting_secret.clone();
         for addresses in join.link.addresses.clone() {
             self.node.links.dial_to_join(*id, addresses, secret.clone(), cx);
@@ -219,7 +230,8 @@ impl Server {
         }
     }
 
-    /// Sends the request on the first link that proves itself, and after a while also on the next.
+    /// Sends the request on the first link that proves itself, after a while also on the next, and when all
+    /// were asked again on each.
     pub(super) fn request(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let Some(join) = self.join.as_mut() else { return };
         if !join.is_open() || join.step >= Some(JoinStep::Admitted) {
@@ -228,16 +240,20 @@ impl Server {
         if join.next_ask.is_some_and(|at| at > cx.now) {
             return;
         }
-        join.next_ask = None;
+        (join.next_ask, join.again_at) = (None, None);
         let links = &node.links;
         let next = links
             .peers()
             .filter(|peer| links.is_for_join(peer, &self.id))
             .min_by_key(|peer| join.asked.get(peer).copied());
         let Some(peer) = next else { return };
+        let again = join.asked.get(&peer).map(|asked| join.again(*asked, NEXT_MEMBER));
+        if again.is_some_and(|at| at > cx.now) {
+            join.again_at = again;
+            return;
+        }
         join.asked.insert(peer, cx.now);
         *join.owed.entry(peer).or_default() += 1;
-        join.alone_since = None;
         join.next_ask = Some(cx.now.saturating_add(NEXT_MEMBER));
         let frame = JoinRequestFrame { server: self.id, request: join.row.request.clone() };
         node.send(peer, Kind::JoinRequest, &cbor::encode(&frame), cx);
@@ -353,4 +369,36 @@ fn failed(error: &dyn std::fmt::Display) -> AppError {
         "join.failed",
         format!("The request to join could not be made: {error}. Nothing was changed."),
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::base::{IdentityId, Secret, ServerId};
+
+    fn join() -> Join {
+        let link = JoinLink {
+            server: ServerId::new([1; 32]),
+            invite_key: Secret::new([2; 32]),
+            meeting_secret: Secret::new([3; 32]),
+            addresses: Vec::new(),
+            inviter: IdentityId::new([4; 32]),
+        };
+        let (link, request) = (link.encode(), Vec::new());
+        Join::load(JoinRow { link, request, reference: [5; 32], complete: false }).unwrap()
+    }
+
+    #[test]
+    fn the_longer_nobody_lets_one_in_the_rarer_one_asks() {
+        let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
+        let mut join = join();
+        assert_eq!(join.again(at(9), NEXT_MEMBER), at(9).saturating_add(NEXT_MEMBER));
+        join.tried_since = Some(at(0));
+        let pause = |hours: u64| {
+            let done = at(hours * 3_600);
+            join.again(done, NEXT_MEMBER).since(done).as_secs()
+        };
+        assert_eq!([0, 1, 24, 240, 2_400].map(pause), [5, 14, 337, 1_800, 1_800]);
+    }
 }

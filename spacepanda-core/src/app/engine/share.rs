@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     channel::Channel,
     event::MessageState,
+    handover,
     machine::{Cx, Machine, Node, Work},
     reads::Missing,
     server::Server,
@@ -177,7 +178,9 @@ impl Server {
     ) {
         let first_of_all = self.caught_up.keys().all(|other| *other == peer);
         let caught_up = self.caught_up.entry(peer).or_default();
-        caught_up.insert(channel);
+        if caught_up.insert(channel) {
+            self.handover.catch_up(&peer, &channel, handover::in_a_moment(cx.now));
+        }
         let shared = self.shares.get(&peer);
         if shared.is_some_and(|shared| shared.keys().all(|id| caught_up.contains(id))) {
             let first = self.caught_up_at.is_none();

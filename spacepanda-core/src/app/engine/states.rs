@@ -222,6 +222,7 @@ impl Server {
     /// Lets go of states whose window has passed.
     pub(super) fn window(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         self.window_at = None;
+        self.leave_by_now(cx);
         // A new device that nobody has added yet stands nowhere, and keeps what it comes by all the same.
         let newest = self.kept.values().max_by_key(|kept| (kept.row.left, kept.row.state));
         let Some(stand) = self.stand.or(newest.map(|kept| kept.row.state)) else { return };
@@ -235,6 +236,7 @@ impl Server {
             .values()
             .map(|kept| tree::Kept {
                 state: kept.row.state,
+                number: kept.number,
                 left_at: kept.row.left,
                 bytes: kept.row.bytes,
             })
@@ -252,6 +254,15 @@ impl Server {
         self.window_at = kept.into_iter().filter_map(until).filter(|until| *until > cx.now).min();
     }
 
+    /// The clock has gone back since some states were left: they count as left now. Else whatever is kept
+    /// next would be the oldest of all, and end first.
+    fn leave_by_now(&mut self, cx: &mut Cx<'_>) {
+        for kept in self.kept.values_mut().filter(|kept| kept.row.left > Some(cx.now)) {
+            kept.row.left = Some(cx.now);
+            rows::put_state(&mut cx.fx.batch, kept.number, &kept.row);
+        }
+    }
+
     pub(super) fn end_reads(&self, state: &StateId) -> Reads {
         let Some(kept) = self.kept.get(state) else { return Reads::default() };
         let mut prefixes = vec![(MLS, rows::state_key(kept.number))];
@@ -263,7 +274,8 @@ impl Server {
     /// Ends a state. The key package for one use that let this device into it goes with it: until then
     /// it could have opened another welcome.
     pub(super) fn end_state(&mut self, state: StateId, cx: &mut Cx<'_>) {
-        if self.stand == Some(state) {
+        // A commit of one's own may have made it the head since.
+        if self.stand == Some(state) || self.head == Some(state) {
             return;
         }
         let packages = self.packages_of(&state);

@@ -110,6 +110,18 @@ impl HandOver {
         }
     }
 
+    /// A peer was shown all that is in a channel: what it did not hold when it connected it may have opened
+    /// by then, so it is asked once more for what still waits.
+    pub(super) fn catch_up(&mut self, peer: &PeerId, channel: &ChannelId, from: Timestamp) {
+        let waits = self.wanted.iter_mut().filter(|((of, _), _)| of == channel);
+        for (_, wanted) in waits.filter(|(_, wanted)| wanted.with != Some(*peer)) {
+            if wanted.round.remove(peer) && std::mem::take(&mut wanted.rests) {
+                wanted.from = from;
+                self.at = Some(self.at.map_or(from, |at| at.min(from)));
+            }
+        }
+    }
+
     /// When time alone calls for something.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.at
@@ -225,6 +237,25 @@ mod tests {
         assert!(!handover.was_asked(&(CHANNEL, tip()), &PEER));
         assert!(handover.was_asked(&(CHANNEL, tip()), &other));
         assert!(handover.wanted.values_mut().all(|wanted| wanted.is_due(at(1))));
+    }
+
+    #[test]
+    fn who_was_shown_a_channel_is_asked_once_more_for_what_waits_there() {
+        let (elsewhere, place) = (ChannelId::new([5; 32]), (CHANNEL, tip()));
+        let mut handover = HandOver::default();
+        handover.want(CHANNEL, tip(), at(0));
+        let wanted = handover.wanted.get_mut(&place).expect("it was just put");
+        wanted.round.insert(PEER);
+        wanted.rounds = 30;
+        wanted.rest(at(0));
+        handover.plan(at(0));
+        handover.catch_up(&PEER, &elsewhere, at(3));
+        assert!(handover.was_asked(&place, &PEER));
+        handover.catch_up(&PEER, &CHANNEL, at(3));
+        assert!(!handover.was_asked(&place, &PEER));
+        assert_eq!(handover.deadline(), Some(at(3)));
+        assert!(!handover.wanted.values_mut().any(|wanted| wanted.is_due(at(2))));
+        assert!(handover.wanted.values_mut().all(|wanted| wanted.is_due(at(3))));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Window {
 pub struct Kept {
     /// Which.
     pub state: StateId,
+    /// The how-manieth it is that was ever kept here: of those left at one time the later is newer.
+    pub number: u64,
     /// When it was left or, if nobody ever stood on it here, when it was saved; `None` if it was not left.
     pub left_at: Option<Timestamp>,
     /// Bytes of its rows.
@@ -54,7 +56,7 @@ impl Window {
         let mut newest_first = kept.to_vec();
         newest_first.sort_by_key(|kept| {
             let left = kept.left_at.filter(|_| kept.state != *stand);
-            Reverse((left.unwrap_or(Timestamp::from_micros(u64::MAX)), kept.state))
+            Reverse((left.unwrap_or(Timestamp::from_micros(u64::MAX)), kept.number))
         });
         let (mut newer, mut newer_bytes) = (0_u16, 0_u64);
         let mut ended = Vec::new();
@@ -109,7 +111,7 @@ mod tests {
     }
 
     fn kept(n: u8, left: Option<u64>) -> Kept {
-        Kept { state: state(n), left_at: left.map(at), bytes: 1_000 }
+        Kept { state: state(n), number: n.into(), left_at: left.map(at), bytes: 1_000 }
     }
 
     #[test]
@@ -132,6 +134,18 @@ mod tests {
         states.push(kept(17, None));
         let ends = Window::default().ends(&states, &state(17), Some(at(20)), at(20));
         assert_eq!(ends, [state(0), state(1)]);
+    }
+
+    #[test]
+    fn of_states_left_at_one_time_those_kept_first_end_first() {
+        let mut states: Vec<Kept> = (0..18).map(|n| kept(n, Some(1))).collect();
+        // Whatever their ids are.
+        for one in &mut states {
+            one.number = 100 - one.number;
+        }
+        states.push(kept(18, None));
+        let ends = Window::default().ends(&states, &state(18), Some(at(20)), at(20));
+        assert_eq!(ends, [state(17), state(16), state(15)]);
     }
 
     #[test]
