@@ -54,6 +54,8 @@ pub(super) struct Node {
     pub(super) failures: u32,
     /// Saves that came to an end, well or not.
     pub(super) saves: u32,
+    /// Whether it said last that it waits to come back.
+    pub(super) heals: bool,
     /// Messages handed over to it in this life, as far as they were counted.
     pub(super) handed_over: usize,
     due: Option<Timestamp>,
@@ -119,6 +121,7 @@ impl Node {
             stalled: None,
             failures: 0,
             saves: 0,
+            heals: false,
             handed_over: 0,
             due: None,
         }
@@ -174,7 +177,7 @@ impl Node {
         let kept = Kept::open(backend).map_err(|error| format!("open the store: {error}"))?;
         let name = self.ids.is_none().then(|| self.name.clone());
         self.life += 1;
-        self.handed_over = 0;
+        (self.heals, self.handed_over) = (false, 0);
         self.running = Some(Running {
             machine: match self.finding {
                 None => Machine::new(name),

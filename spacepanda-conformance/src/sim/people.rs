@@ -297,6 +297,7 @@ impl World<'_> {
                 // A copy that finds itself behind is another device of the same person.
                 self.nodes[self.clones.original(node)].devices.insert(device);
             }
+            Event::Healing { waiting, .. } => self.nodes[node].heals = waiting.is_some(),
             Event::Message { message, .. } => {
                 return self.look_at(node, std::slice::from_ref(&message));
             }

@@ -337,17 +337,28 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Runs until nothing but ticks has come of anything for a while.
+    /// Runs until nothing but ticks has come of anything for a while, and nobody waits to come back
+    /// who still has patience: pleas are hours apart.
     pub(super) fn until_quiet(&mut self) -> Result<(), String> {
         let begun = self.now;
         self.changed = self.now;
-        while self.now.since(self.changed) < QUIET {
-            if self.now.since(begun) > RESTLESS_MAX {
+        loop {
+            let quiet = self.now.since(self.changed) >= QUIET;
+            let over = self.now.since(begun) > RESTLESS_MAX;
+            if quiet && (over || !self.somebody_heals()) {
+                return Ok(());
+            }
+            if over {
                 return Err("there is no quiet".to_owned());
             }
-            self.happen(Some(self.changed.saturating_add(QUIET)))?;
+            let from = if quiet { self.now } else { self.changed };
+            self.happen(Some(from.saturating_add(QUIET)))?;
         }
-        Ok(())
+    }
+
+    fn somebody_heals(&self) -> bool {
+        let honest = (0..self.nodes.len()).filter(|node| !self.is_hostile(*node));
+        honest.map(|node| &self.nodes[node]).any(|node| node.heals && !node.gone)
     }
 
     /// Lets the next thing happen, unless it is later than `until`.
