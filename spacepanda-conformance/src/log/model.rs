@@ -66,7 +66,7 @@ impl Run {
             let entry = self.entry();
             let expected = self.model.place(&entry);
             assert_eq!(bench.placement(&entry).await?, expected, "{:?}, {step}", entry.tip());
-            let begins = self.model.floor(&entry.device).is_none();
+            let begins = expected == Placement::New && self.model.before(&entry).is_none();
             let after_gap = expected == Placement::Beyond
                 || begins && entry.number > 1 && self.random.below(2) == 0;
             if after_gap || matches!(expected, Placement::New | Placement::Forked) {
@@ -75,8 +75,10 @@ impl Run {
                 } else {
                     bench.store.append(&mut batch, &CHANNEL, &entry).await?;
                 }
-                let floor = if after_gap { 1 } else { entry.number };
-                self.model.floors.entry(entry.device).or_insert(floor);
+                if begins {
+                    let floor = if after_gap { 1 } else { entry.number };
+                    self.model.floors.insert(entry.device, floor);
+                }
                 self.model.entries.push(entry);
                 self.follow(bench, &mut batch).await?;
                 bench.save(batch).await?;
@@ -206,8 +208,11 @@ impl Model {
             return Placement::Forked;
         }
         let Some(before) = self.before(entry) else {
-            let below = entry.number < floor;
-            return if below { Placement::Gap } else { Placement::Beyond };
+            return match () {
+                () if entry.number < floor => Placement::Gap,
+                () if log().all(|held| held.number > entry.number) => Placement::New,
+                () => Placement::Beyond,
+            };
         };
         let followed = log().any(|held| self.before(held) == Some(before));
         if followed { Placement::Forked } else { Placement::New }

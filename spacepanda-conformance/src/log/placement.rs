@@ -87,12 +87,22 @@ async fn begins_after_gap(bench: Bench) -> Result<()> {
     bench.append_after_gap(&entry(1, 3)).await?;
     expect(&bench, &[entry(1, 4)], Placement::New).await?;
     expect(&bench, &[entry(1, 1)], Placement::Forked).await?;
-    expect(&bench, &[entry(1, 2)], Placement::Beyond).await?;
+    expect(&bench, &[entry(1, 2)], Placement::New).await?;
+    expect(&bench, &[branch(1, 3, 1, 7), entry(1, 9)], Placement::Beyond).await?;
     let missing = |frontier: Frontier| frontier.gap_before(&entry(1, 3).tip());
     assert_eq!(missing(bench.store.frontier(&CHANNEL).await?), Some(entry(1, 2).tip()));
-    bench.append(&[entry(1, 1), entry(1, 2)]).await?;
+    bench.append_after_gap(&entry(1, 2)).await?;
     assert_eq!(bench.tips().await?, [entry(1, 3).tip()]);
+    assert_eq!(missing(bench.store.frontier(&CHANNEL).await?), Some(entry(1, 1).tip()));
+    bench.append(&[entry(1, 1)]).await?;
     assert_eq!(missing(bench.store.frontier(&CHANNEL).await?), None);
+
+    // Whatever comes before may be where it begins.
+    bench.append_after_gap(&entry(2, 7)).await?;
+    bench.append(&[entry(2, 6)]).await?;
+    expect(&bench, &[entry(2, 5)], Placement::Gap).await?;
+    let frontier = bench.store.frontier(&CHANNEL).await?;
+    assert_eq!(frontier.gap_before(&entry(2, 7).tip()), None);
     Ok(())
 }
 

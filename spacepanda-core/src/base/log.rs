@@ -86,6 +86,16 @@ impl Frontier {
         self.gaps.get(tip).copied()
     }
 
+    /// What is missing in each log that has a gap, right before what is held again.
+    pub fn gaps(&self) -> impl Iterator<Item = Tip> + '_ {
+        self.gaps.values().copied()
+    }
+
+    /// There is no gap where `missing` stands: the log begins right after it.
+    pub fn begin_after(&mut self, missing: &Tip) {
+        self.gaps.retain(|_, gap| gap != missing);
+    }
+
     /// Adds `tip`, which replaces the tip `previous` if that is one. If it is what is missing in a gap,
     /// that is closed.
     pub fn advance(&mut self, tip: Tip, previous: Option<&EnvelopeId>) {

@@ -97,7 +97,8 @@ pub trait ProviderStorageBackend: Send + Sync + 'static {
 /// Where an entry would stand in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// It follows a tip of the log, or begins it.
+    /// It follows a tip of the log, or begins it: nothing is held before it, or anything is only after
+    /// a gap.
     New,
     /// It is held already.
     Known,
@@ -161,8 +162,8 @@ pub trait CrdtStore: Send + Sync + 'static {
     /// open the store again. `TooLarge` above `ENVELOPE_LEN_MAX`; nothing is staged.
     async fn append(&self, batch: &mut Batch, channel: &ChannelId, entry: &LogEntry) -> Result<()>;
 
-    /// As [`append`](Self::append), where `place` said `Beyond`, or of an empty log `New`: the log goes
-    /// on, or begins, with `entry`, and has a gap before it.
+    /// As [`append`](Self::append), where `place` said `Beyond`, or `New` of what begins the log: that
+    /// goes on, or begins, with `entry`, and has a gap before it.
     ///
     /// # Errors
     /// `Conflict` if the entry stands anywhere else, or nothing comes before it; else as `append`.

@@ -121,6 +121,14 @@ impl Channel {
         self.placeless.contains(id)
     }
 
+    /// Notes that `seen` is not for this node's person: a log that has a gap there begins after it.
+    /// Whether one has.
+    pub(super) fn begins_after(&mut self, seen: &Tip) -> bool {
+        let begins = self.frontier.gaps().any(|missing| missing == *seen);
+        self.frontier.begin_after(seen);
+        begins
+    }
+
     /// Whether something is not waited for, since who sent what names it does not hold it.
     pub(super) fn is_unavailable(&self, id: &EnvelopeId) -> bool {
         self.unavailable.contains(id)

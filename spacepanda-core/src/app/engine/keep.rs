@@ -5,7 +5,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{Bug, ChannelId, EnvelopeId, PeerId, Tip},
+    base::{Bug, ChannelId, EnvelopeId, PeerId, Timestamp, Tip},
     state::{
         authority::{InsertError, Inserted},
         envelope::{Envelope, Header, PayloadType, Verified, order_after},
@@ -100,7 +100,7 @@ impl Server {
                 }
                 self.release(node, &envelope, from);
             }
-            Verdict::See => self.see(node, &envelope, from),
+            Verdict::See => self.see(node, &envelope, from, cx.now),
             Verdict::Wait(..) | Verdict::Gap(_)
                 if from.is_some_and(|peer| self.authority.certified(&peer).is_none())
                     && !self.waiting.has_room_for_strangers() => {}
@@ -162,12 +162,12 @@ impl Server {
         }
     }
 
-    /// Whether an envelope that is kept is appended after a gap: what it follows is not to be had, and
-    /// nothing is held that it could follow otherwise.
+    /// Whether an envelope that is kept is appended after a gap: what it follows is not held, and is not
+    /// to be had.
     pub(super) fn is_after_gap(&self, envelope: &Verified, loaded: &Loaded) -> bool {
-        let begins = !self.holds_of(envelope.header());
-        let beyond = placement(envelope, loaded) == Some(Placement::Beyond);
-        (begins || beyond) && self.is_after_unavailable(envelope.header())
+        let follows_nothing = [Some(Placement::New), Some(Placement::Beyond)];
+        follows_nothing.contains(&placement(envelope, loaded))
+            && self.is_after_unavailable(envelope.header())
     }
 
     /// Whether an envelope is a bare header from a time when this node's person was out: it is not for
@@ -340,16 +340,34 @@ impl Server {
             return;
         }
         self.look_at_own(node, &envelope, cx);
-        self.see(node, &envelope, Some(from));
+        self.see(node, &envelope, Some(from), cx.now);
     }
 
     /// Remembers the order of what is not appended, since it is from before this node's person came in.
-    fn see(&mut self, node: &mut Node, envelope: &Verified, from: Option<PeerId>) {
+    fn see(&mut self, node: &mut Node, envelope: &Verified, from: Option<PeerId>, now: Timestamp) {
         let header = envelope.header();
         if let Some(channel) = self.channels.get_mut(&header.channel) {
             channel.remember_bare(envelope.id(), header.order);
+            if channel.begins_after(&envelope.tip()) {
+                let (channel, tip) = (header.channel, envelope.tip());
+                node.sync.handle(Event::NoGap { channel, tip }, now);
+            }
         }
         self.release(node, envelope, from);
+    }
+
+    /// Asks `peer` for what is missing in the gaps of a channel's logs.
+    pub(super) fn ask_for_gaps(
+        &self,
+        node: &mut Node,
+        channel: ChannelId,
+        peer: PeerId,
+        now: Timestamp,
+    ) {
+        let gaps = self.channels.get(&channel).into_iter().flat_map(|it| it.frontier.gaps());
+        for tip in gaps {
+            node.sync.handle(Event::Want { channel, tip, ask: peer }, now);
+        }
     }
 
     /// Takes up what waited for something that is remembered now.
@@ -369,7 +387,7 @@ impl Server {
     }
 }
 
-/// Where its log has a place for an envelope, as far as that was read.
+/// Where its log has a place for an envelope, if it follows no tip of it.
 fn placement(envelope: &Verified, loaded: &Loaded) -> Option<Placement> {
     loaded.places.get(&(envelope.header().channel, envelope.id())).copied()
 }

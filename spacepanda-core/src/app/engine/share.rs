@@ -176,6 +176,7 @@ impl Server {
         channel: ChannelId,
         cx: &mut Cx<'_>,
     ) {
+        self.ask_for_gaps(node, channel, peer, cx.now);
         let first_of_all = self.caught_up.keys().all(|other| *other == peer);
         let caught_up = self.caught_up.entry(peer).or_default();
         if caught_up.insert(channel) {

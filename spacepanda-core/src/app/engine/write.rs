@@ -85,6 +85,8 @@ impl Server {
         let entry = envelope.log_entry();
         if after_gap {
             cx.fx.after_gaps.insert(entry.id);
+            let others: Vec<_> = self.shares.keys().copied().collect();
+            others.into_iter().for_each(|peer| self.ask_for_gaps(node, channel_id, peer, cx.now));
         }
         if !(Bug::KeepsNoOwnEntry.is_planted() && own) {
             cx.fx.log.push((channel_id, entry.clone()));

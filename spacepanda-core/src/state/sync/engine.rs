@@ -109,6 +109,11 @@ impl SyncEngine for FrontierSync {
                 self.share(peer, channel, control, Scope::new(from, up_to));
             }
             Event::Unshare { peer, channel } => self.unshare(peer, channel),
+            Event::NoGap { channel, tip } => {
+                if let Some(known) = self.channels.get_mut(&channel) {
+                    known.frontier.begin_after(&tip);
+                }
+            }
             Event::Advanced { channel, entry, after_gap } => {
                 self.advanced(channel, &entry, after_gap);
             }

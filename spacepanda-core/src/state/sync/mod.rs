@@ -163,6 +163,13 @@ pub enum Event {
         /// Whether the log has a gap before it.
         after_gap: bool,
     },
+    /// What is missing in a gap at `tip` is not for this device: the log begins after it.
+    NoGap {
+        /// The channel.
+        channel: ChannelId,
+        /// What is missing.
+        tip: Tip,
+    },
     /// The body of an envelope is now held here: nobody need be asked for it.
     BodyHeld {
         /// The channel.

@@ -43,7 +43,7 @@ pub(super) struct Log {
 /// A place for an entry that is not held yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spot {
-    /// It begins the log.
+    /// It begins the log: nothing is held before it.
     Begins,
     /// It follows the tip of this branch.
     Follows(u16),
@@ -88,6 +88,16 @@ impl Log {
     /// The number at which it begins.
     pub(super) fn floor(&self) -> u64 {
         self.floor
+    }
+
+    /// The number of the first entry that is held.
+    pub(super) fn first(&self) -> u64 {
+        self.branches.iter().map(|branch| branch.first).min().unwrap_or(self.floor)
+    }
+
+    /// The log begins at `floor`, of which it was not known where it begins.
+    pub(super) fn begins_at(&mut self, floor: u64) {
+        self.floor = floor;
     }
 
     pub(super) fn is_forked(&self) -> bool {

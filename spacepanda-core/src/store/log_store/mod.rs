@@ -142,7 +142,7 @@ impl LogStore {
         numbers.arrive(channel).ok_or_else(|| corrupt("log's shape"))
     }
 
-    /// Appends an entry whose spot `fits`; an empty log begins at `floor`.
+    /// Appends an entry whose spot `fits`; a log that begins with it begins at `floor`.
     async fn append_at(
         &self,
         batch: &mut Batch,
@@ -164,6 +164,9 @@ impl LogStore {
         let (log, branch) = match log {
             Some(mut log) => {
                 let branch = log.add(spot, &entry.tip(), arrival);
+                if spot == Spot::Begins {
+                    log.begins_at(floor);
+                }
                 self.view(Some(batch)).close_gaps(key, &mut log, &entry.tip(), branch).await?;
                 (log, branch)
             }
