@@ -40,7 +40,14 @@ impl<'b, C> minicbor::Decode<'b, C> for Tip {
 pub struct Frontier {
     logs: BTreeMap<DeviceId, BTreeMap<EnvelopeId, u64>>,
     /// What is missing right before the entries that end with a tip; few logs have a gap.
-    gaps: BTreeMap<Tip, Tip>,
+    gaps: BTreeMap<Tip, Gap>,
+}
+
+/// What is missing in a log, and whether it is for the reader: else the log begins after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Gap {
+    missing: Tip,
+    open: bool,
 }
 
 impl Frontier {
@@ -78,43 +85,59 @@ impl Frontier {
 
     /// Whether the log of `device` has a gap: something in it is not held, and something after that.
     pub fn has_gap(&self, device: &DeviceId) -> bool {
-        self.gaps.keys().any(|tip| tip.device == *device)
+        self.gaps.iter().any(|(tip, gap)| gap.open && tip.device == *device)
     }
 
     /// What is missing right before the entries that end with `tip`, if there is a gap.
     pub fn gap_before(&self, tip: &Tip) -> Option<Tip> {
-        self.gaps.get(tip).copied()
+        self.gaps.get(tip).filter(|gap| gap.open).map(|gap| gap.missing)
     }
 
     /// What is missing in each log that has a gap, right before what is held again.
     pub fn gaps(&self) -> impl Iterator<Item = Tip> + '_ {
-        self.gaps.values().copied()
+        self.gaps.values().filter(|gap| gap.open).map(|gap| gap.missing)
     }
 
     /// There is no gap where `missing` stands: the log begins right after it.
     pub fn begin_after(&mut self, missing: &Tip) {
-        self.gaps.retain(|_, gap| gap != missing);
+        for gap in self.gaps.values_mut().filter(|gap| gap.missing == *missing) {
+            gap.open = false;
+        }
     }
 
     /// Adds `tip`, which replaces the tip `previous` if that is one. If it is what is missing in a gap,
     /// that is closed.
+    ///
+    /// Of a fork in a log that has gaps it is not known here behind which of them it begins: it counts as
+    /// behind the last that may be before it.
     pub fn advance(&mut self, tip: Tip, previous: Option<&EnvelopeId>) {
         let tips = self.logs.entry(tip.device).or_default();
         let followed = previous.and_then(|id| {
             let number = tips.remove(id)?;
             Some(Tip { device: tip.device, number, id: *id })
         });
-        let gap = followed.and_then(|followed| self.gaps.remove(&followed));
+        let gap = match followed {
+            Some(followed) => self.gaps.remove(&followed),
+            None if previous.is_some() => self.last_gap_before(&tip),
+            None => None,
+        };
         self.add(tip, gap);
     }
 
     /// Adds `tip`, the last of entries before which `missing` is not held.
     pub fn advance_after_gap(&mut self, tip: Tip, missing: Tip) {
-        self.add(tip, Some(missing));
+        self.add(tip, Some(Gap { missing, open: true }));
     }
 
-    fn add(&mut self, tip: Tip, gap: Option<Tip>) {
-        let after: Vec<Tip> = self.after(&tip).collect();
+    fn last_gap_before(&self, tip: &Tip) -> Option<Gap> {
+        let of_log = self.gaps.values().filter(|gap| gap.missing.device == tip.device);
+        let before = of_log.filter(|gap| gap.missing.number + 1 < tip.number);
+        before.max_by_key(|gap| (gap.missing.number, gap.missing.id)).copied()
+    }
+
+    fn add(&mut self, tip: Tip, gap: Option<Gap>) {
+        let after = self.gaps.iter().filter(|(_, gap)| gap.missing == tip).map(|(after, _)| *after);
+        let after: Vec<Tip> = after.collect();
         for after in &after {
             self.set_gap(*after, gap);
         }
@@ -124,12 +147,7 @@ impl Frontier {
         }
     }
 
-    /// The tips that end what comes after a gap in which `missing` stands last.
-    fn after<'a>(&'a self, missing: &'a Tip) -> impl Iterator<Item = Tip> + 'a {
-        self.gaps.iter().filter(move |(_, gap)| *gap == missing).map(|(tip, _)| *tip)
-    }
-
-    fn set_gap(&mut self, tip: Tip, gap: Option<Tip>) {
+    fn set_gap(&mut self, tip: Tip, gap: Option<Gap>) {
         match gap {
             Some(gap) => self.gaps.insert(tip, gap),
             None => self.gaps.remove(&tip),
@@ -211,6 +229,19 @@ mod tests {
 
         gapped.advance_after_gap(tip(4), tip(3));
         assert_eq!(gapped.gap_before(&tip(6)), Some(tip(3)));
+        // A fork behind the gap is behind it, whatever it follows there.
+        let fork = Tip { id: EnvelopeId::new([99; 32]), ..tip(6) };
+        let mut forked = gapped.clone();
+        forked.advance(Tip { id: EnvelopeId::new([98; 32]), ..tip(6) }, Some(&tip(5).id));
+        forked.advance(fork, Some(&tip(5).id));
+        assert_eq!(forked.gap_before(&fork), Some(tip(3)));
+        // What turned out not to be for the reader may come all the same.
+        let mut begun = gapped.clone();
+        begun.begin_after(&tip(3));
+        assert_eq!(begun.gap_before(&tip(6)), None);
+        begun.advance(tip(3), Some(&tip(2).id));
+        assert!(!begun.tips().any(|it| it == tip(3)));
+
         advance(&mut gapped, &[7, 3, 8]);
         assert!(!gapped.has_gap(&tip(1).device));
         assert_eq!(gapped, Frontier::from_iter([tip(9)]));

@@ -158,8 +158,9 @@ pub trait CrdtStore: Send + Sync + 'static {
     /// What was missing in a gap closes it.
     ///
     /// # Errors
-    /// `Conflict` if the entry is `Known` or leaves a `Gap`: drop the batch and everything staged, and
-    /// open the store again. `TooLarge` above `ENVELOPE_LEN_MAX`; nothing is staged.
+    /// `Conflict` if the entry is `Known`, or stands `Beyond` what is held or in a `Gap`: drop the batch
+    /// and everything staged, and open the store again. `TooLarge` above `ENVELOPE_LEN_MAX`; nothing is
+    /// staged.
     async fn append(&self, batch: &mut Batch, channel: &ChannelId, entry: &LogEntry) -> Result<()>;
 
     /// As [`append`](Self::append), where `place` said `Beyond`, or `New` of what begins the log: that

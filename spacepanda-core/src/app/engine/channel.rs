@@ -7,7 +7,7 @@ use super::{
 use crate::{
     base::{
         Bug, ChannelId, DeviceId, EnvelopeId, Floors, Frontier, MessageId, Timestamp, Tip, cbor,
-        limits::PARENTS_MAX,
+        limits::{PARENTS_MAX, WAITING_PER_AUTHOR_MAX},
     },
     state::envelope::{Dag, Header, Verified, order_after, stamp},
     store::Batch,
@@ -16,8 +16,13 @@ use crate::{
 /// Orders remembered per channel; older ones are read from the log.
 const RECENT_MAX: usize = 1_024;
 
-/// How many are remembered per channel that could not be had; all are forgotten when more come.
-const UNAVAILABLE_MAX: usize = 256;
+/// How far an order that cannot be checked may be ahead of all that is known: more than anything can be
+/// whose order is right, and too little to come to the end of all orders.
+const ORDER_LEAP_MAX: u64 = 1 << 32;
+
+/// How many are remembered per channel that could not be had: as many as what waits of one author can
+/// name. All are forgotten when more come.
+const UNAVAILABLE_MAX: usize = WAITING_PER_AUTHOR_MAX * PARENTS_MAX;
 
 /// One channel, as much of it as deciding needs: its frontier and heads, not its history.
 #[derive(Debug)]
@@ -147,6 +152,7 @@ impl Channel {
         if !self.recent.contains_key(&id) {
             self.bare.insert(id);
         }
+        self.unavailable.remove(&id);
         self.remember(id, order);
     }
 
@@ -174,6 +180,12 @@ impl Channel {
                 self.placeless.remove(&oldest);
             }
         }
+    }
+
+    /// The greatest order that is believed of an envelope of which not all is known that it names.
+    pub(super) fn order_max(&self) -> u64 {
+        let greatest = self.heads.values().map(|head| head.order).max().unwrap_or(0);
+        greatest.max(Timestamp::YEAR_2100.micros()).saturating_add(ORDER_LEAP_MAX)
     }
 
     /// What nothing held names yet, in the order of [`Header::parents`]; the oldest 64 at most.
@@ -211,8 +223,11 @@ impl Channel {
         }
         for named in header.named() {
             self.heads.remove(&named);
+            self.unavailable.remove(&named);
         }
-        self.heads.insert(tip.id, Head { tip, order: header.order });
+        if self.frontier.of(&tip.device).any(|own| own == tip) {
+            self.heads.insert(tip.id, Head { tip, order: header.order });
+        }
         self.bare.remove(&tip.id);
         self.placeless.remove(&tip.id);
         self.unavailable.remove(&tip.id);
@@ -235,7 +250,8 @@ impl Channel {
         let Some(control) = &header.control else { return false };
         let mut control: Vec<_> = control.iter().map(|tip| tip.id).collect();
         let log = self.control.entry(header.sender).or_default();
-        if log.last_key_value().is_some_and(|(_, last)| *last == control) {
+        let before = log.range(..=header.sequence).next_back();
+        if before.is_some_and(|(_, named)| *named == control) {
             return false;
         }
         if let Some(named) = log.get(&header.sequence) {
@@ -292,7 +308,7 @@ impl Channel {
             timestamp,
             order: own
                 .and_then(|own| self.order(&own.id))
-                .map_or(order, |previous| order.max(previous + 1)),
+                .map_or(order, |previous| order.max(previous.saturating_add(1))),
         }
     }
 

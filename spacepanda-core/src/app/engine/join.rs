@@ -203,7 +203,11 @@ impl Machine {
             return;
         }
         match reply.refused {
-            None => server.tell_step(JoinStep::Admitted, cx),
+            None => {
+                join.tried_since = None;
+                join.redial_at = Some(cx.now.saturating_add(REDIAL));
+                server.tell_step(JoinStep::Admitted, cx);
+            }
             Some(refusal) => server.note_refusal(&mut self.node, peer, refusal, cx),
         }
     }
@@ -247,7 +251,8 @@ impl Server {
             .filter(|peer| links.is_for_join(peer, &self.id))
             .min_by_key(|peer| join.asked.get(peer).copied());
         let Some(peer) = next else { return };
-        let again = join.asked.get(&peer).map(|asked| join.again(*asked, NEXT_MEMBER));
+        let asked = join.asked.get(&peer).map(|asked| (*asked).min(cx.now));
+        let again = asked.map(|asked| join.again(asked, NEXT_MEMBER));
         if again.is_some_and(|at| at > cx.now) {
             join.again_at = again;
             return;

@@ -48,9 +48,9 @@ impl Server {
         Reads { entries, places, ..Reads::default() }
     }
 
-    /// Whether its log has no place for it though what it follows is known: it contradicts itself, it
-    /// would be one fork too many, or it stands on a branch that begins below this device's floor, of
-    /// a log that is held from another branch on. It can never be kept here.
+    /// Whether its log has no place for it: it contradicts itself, it would be one fork too many, or it
+    /// stands on a branch that begins below this device's floor, of a log that is held from another branch
+    /// on. What it follows is waited for first, unless that is not to be had.
     fn has_no_place(&self, envelope: &Verified, loaded: &Loaded) -> bool {
         let header = envelope.header();
         let is_unknown = |previous| !self.authority.dag().contains(&previous);
@@ -97,6 +97,8 @@ impl Server {
                 let header = envelope.header();
                 if let Some(channel) = self.channels.get_mut(&header.channel) {
                     channel.remember_placeless(envelope.id(), header.order);
+                    let (channel, tip) = (header.channel, envelope.tip());
+                    node.sync.handle(Event::PassedOver { channel, tip }, cx.now);
                 }
                 self.release(node, &envelope, from);
             }
@@ -254,15 +256,16 @@ impl Server {
             && self.is_about_its_channel(header)
             && header.payload_type == PayloadType::Message;
         let after = order_after(header.timestamp, orders);
+        let may_be = lacks && (after..=channel.order_max()).contains(&header.order);
         match () {
             () if !sound => Verdict::Drop,
-            () if fills || header.order == after || lacks && header.order > after => Verdict::Keep,
+            () if fills || header.order == after || may_be => Verdict::Keep,
             // Who lacks what it names may have kept it, and named it.
             () => Verdict::Pass,
         }
     }
 
-    /// Whoever sent something that names `tip` does not hold that: it is waited for no longer. What
+    /// Somebody who was asked for `tip` does not hold it: it is waited for no longer. What
     /// names it is kept, with a gap before it where it follows that in its log.
     pub(super) fn note_not_held(
         &mut self,

@@ -85,8 +85,11 @@ impl Server {
         let entry = envelope.log_entry();
         if after_gap {
             cx.fx.after_gaps.insert(entry.id);
-            let others: Vec<_> = self.shares.keys().copied().collect();
-            others.into_iter().for_each(|peer| self.ask_for_gaps(node, channel_id, peer, cx.now));
+            if let Some(tip) = entry.before() {
+                for ask in self.shares.keys().copied() {
+                    node.sync.handle(Event::Want { channel: channel_id, tip, ask }, cx.now);
+                }
+            }
         }
         if !(Bug::KeepsNoOwnEntry.is_planted() && own) {
             cx.fx.log.push((channel_id, entry.clone()));

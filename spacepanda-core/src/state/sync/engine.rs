@@ -109,6 +109,7 @@ impl SyncEngine for FrontierSync {
                 self.share(peer, channel, control, Scope::new(from, up_to));
             }
             Event::Unshare { peer, channel } => self.unshare(peer, channel),
+            Event::PassedOver { channel, tip } => self.passed_over(channel, &tip),
             Event::NoGap { channel, tip } => {
                 if let Some(known) = self.channels.get_mut(&channel) {
                     known.frontier.begin_after(&tip);

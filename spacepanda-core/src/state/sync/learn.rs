@@ -258,6 +258,18 @@ impl FrontierSync {
         self.after_change(peer, channel, true);
     }
 
+    pub(super) fn passed_over(&mut self, channel: ChannelId, tip: &Tip) {
+        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            let shared = self.peers.get_mut(&peer).and_then(|state| state.shared(&channel));
+            let Some(exchange) = shared else { continue };
+            let round = &mut exchange.round;
+            if round.lacking.remove(tip) | round.probing.remove(&tip.id).is_some() {
+                self.after_change(peer, channel, false);
+            }
+        }
+    }
+
     /// Says that this device has caught up, or sees to it that what is lacking is asked for again;
     /// `more` if that may just have grown.
     pub(super) fn after_change(&mut self, peer: PeerId, channel: ChannelId, more: bool) {

@@ -163,6 +163,13 @@ pub enum Event {
         /// Whether the log has a gap before it.
         after_gap: bool,
     },
+    /// The envelope at `tip` is never kept here: it does not count as lacking any more.
+    PassedOver {
+        /// The channel.
+        channel: ChannelId,
+        /// The envelope.
+        tip: Tip,
+    },
     /// What is missing in a gap at `tip` is not for this device: the log begins after it.
     NoGap {
         /// The channel.

@@ -14,14 +14,17 @@ impl FrontierSync {
     /// An entry is saved here: pushed to whom it is for and who is up to date, noted for the others.
     pub(super) fn advanced(&mut self, channel: ChannelId, entry: &LogEntry, after_gap: bool) {
         let Some(known) = self.channels.get_mut(&channel) else { return };
+        let had_gap = known.frontier.has_gap(&entry.device);
         known.advance(entry, after_gap);
+        let closed = had_gap && !known.frontier.has_gap(&entry.device);
         let peers: Vec<PeerId> = self.peers.keys().copied().collect();
         for peer in peers {
-            self.advanced_for(peer, channel, entry);
+            self.advanced_for(peer, channel, entry, closed);
         }
     }
 
-    fn advanced_for(&mut self, peer: PeerId, channel: ChannelId, entry: &LogEntry) {
+    /// Of a log with a gap no tips are told; once the last is `closed`, all of them are.
+    fn advanced_for(&mut self, peer: PeerId, channel: ChannelId, entry: &LogEntry, closed: bool) {
         let tip = entry.tip();
         let Some(known) = self.channels.get(&channel) else { return };
         let Some(state) = self.peers.get_mut(&peer) else { return };
@@ -40,7 +43,10 @@ impl FrontierSync {
         }
         let admitted = scope.admits(&tip) && !Bug::PushesNothing.is_planted();
         let mut pushed = 0;
-        if admitted && round.told {
+        if closed && round.told {
+            let tips = known.frontier.of(&tip.device).filter(|tip| scope.admits(tip));
+            tips.for_each(|tip| round.news.tips.advance(tip, None));
+        } else if admitted && round.told && !known.frontier.has_gap(&tip.device) {
             round.news.tips.advance(tip, entry.previous.as_ref());
         }
         round.moved |= admitted && !round.told;

@@ -3,6 +3,10 @@ use minicbor::{Decode, Encode};
 use super::FORKS_MAX;
 use crate::base::{DeviceId, EnvelopeId, LogEntry, Tip};
 
+/// Branches of a log at most, above which none begins after a gap. What comes before a gap has to find
+/// its place whatever somebody does to have gaps made.
+pub(super) const GAPS_MAX: usize = 64;
+
 /// A run of entries that follow one another, to one of the log's tips.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
@@ -102,6 +106,11 @@ impl Log {
 
     pub(super) fn is_forked(&self) -> bool {
         self.branches.len() > 1
+    }
+
+    /// Whether it has so many branches that no gap is made any more: what is missing is waited for.
+    pub(super) fn takes_no_gap(&self) -> bool {
+        self.branches.len() >= GAPS_MAX
     }
 
     /// Whether it has as many branches as are kept.

@@ -111,7 +111,7 @@ impl View<'_> {
         let before = entry.number - 1;
         let spot = match self.branch_of(key, log, before, &previous).await? {
             Some(branch) => log.after(branch, before),
-            None if before < log.floor() || log.is_full() => None,
+            None if before < log.floor() || log.takes_no_gap() => None,
             None if entry.number < log.first() => Some(Spot::Begins),
             None => Some(Spot::Beyond),
         };
