@@ -207,6 +207,12 @@ impl Known {
         self.messages.contains_key(message)
     }
 
+    /// Whether nobody ever kept a message but this node.
+    pub(super) fn is_kept_by(&self, message: &Name, node: usize) -> bool {
+        let alone = |keepers: &Set| keepers.iter().all(|keeper| keeper == node);
+        self.all_named(message).all(|written| self.keepers.get(&written.id).is_some_and(alone))
+    }
+
     /// Whether a message has its name alone.
     pub(super) fn is_named_once(&self, message: &Name) -> bool {
         self.all_named(message).count() == 1

@@ -178,11 +178,14 @@ impl Server {
     ) {
         self.ask_for_gaps(node, channel, peer, cx.now);
         let first_of_all = self.caught_up.keys().all(|other| *other == peer);
-        let caught_up = self.caught_up.entry(peer).or_default();
-        if caught_up.insert(channel) {
+        if self.caught_up.entry(peer).or_default().insert(channel) {
             self.handover.catch_up(&peer, &channel, handover::in_a_moment(cx.now));
+            // Before it knew who asks it may have said that it holds no body of what it holds.
+            if self.forget_who_lacks_bodies(&peer) {
+                node.settle(self.id);
+            }
         }
-        let shared = self.shares.get(&peer);
+        let (shared, caught_up) = (self.shares.get(&peer), &self.caught_up[&peer]);
         if shared.is_some_and(|shared| shared.keys().all(|id| caught_up.contains(id))) {
             let first = self.caught_up_at.is_none();
             if first_of_all {

@@ -109,6 +109,12 @@ impl Server {
         node.sync.handle(event, cx.now);
     }
 
+    /// Forgets what bodies a peer was asked for in vain; whether it was for any.
+    pub(super) fn forget_who_lacks_bodies(&mut self, peer: &PeerId) -> bool {
+        let asked = self.asked.values_mut();
+        asked.fold(false, |any, asked| asked.remove(peer) || any)
+    }
+
     /// The peers who share a channel and were not asked for a body of it.
     fn unasked(&self, node: &Node, channel: &ChannelId, id: &EnvelopeId) -> Vec<PeerId> {
         let asked = |peer: &PeerId| self.asked.get(id).is_some_and(|asked| asked.contains(peer));
