@@ -111,8 +111,11 @@ impl Server {
 
     /// Forgets what bodies a peer was asked for in vain; whether it was for any.
     pub(super) fn forget_who_lacks_bodies(&mut self, peer: &PeerId) -> bool {
-        let asked = self.asked.values_mut();
-        asked.fold(false, |any, asked| asked.remove(peer) || any)
+        let mut any = false;
+        for asked in self.asked.values_mut() {
+            any |= asked.remove(peer);
+        }
+        any
     }
 
     /// The peers who share a channel and were not asked for a body of it.
