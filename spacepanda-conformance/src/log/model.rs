@@ -192,10 +192,7 @@ struct Model {
 
 impl Model {
     fn push(&mut self, entry: LogEntry, after_gap: bool) {
-        match entry.before().filter(|_| after_gap) {
-            Some(missing) => self.frontier.advance_after_gap(entry.tip(), missing),
-            None => self.frontier.advance(entry.tip(), entry.previous.as_ref()),
-        }
+        self.frontier.append(entry.tip(), entry.previous.as_ref(), after_gap);
         self.entries.push(entry);
     }
 

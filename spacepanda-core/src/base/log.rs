@@ -98,10 +98,20 @@ impl Frontier {
         self.gaps.values().filter(|gap| gap.open).map(|gap| gap.missing)
     }
 
-    /// There is no gap where `missing` stands: the log begins right after it.
-    pub fn begin_after(&mut self, missing: &Tip) {
+    /// There is no gap where `missing` stands: the log begins right after it. Whether there was one.
+    pub fn begin_after(&mut self, missing: &Tip) -> bool {
+        let mut was_open = false;
         for gap in self.gaps.values_mut().filter(|gap| gap.missing == *missing) {
-            gap.open = false;
+            was_open |= std::mem::replace(&mut gap.open, false);
+        }
+        was_open
+    }
+
+    /// Adds what was appended: it follows `previous`, or stands after a gap in which that is missing.
+    pub fn append(&mut self, tip: Tip, previous: Option<&EnvelopeId>, after_gap: bool) {
+        match previous.filter(|_| after_gap).zip(tip.number.checked_sub(1)) {
+            Some((id, number)) => self.advance_after_gap(tip, Tip { number, id: *id, ..tip }),
+            None => self.advance(tip, previous),
         }
     }
 

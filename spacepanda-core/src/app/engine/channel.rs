@@ -126,14 +126,6 @@ impl Channel {
         self.placeless.contains(id)
     }
 
-    /// Notes that `seen` is not for this node's person: a log that has a gap there begins after it.
-    /// Whether one has.
-    pub(super) fn begins_after(&mut self, seen: &Tip) -> bool {
-        let begins = self.frontier.gaps().any(|missing| missing == *seen);
-        self.frontier.begin_after(seen);
-        begins
-    }
-
     /// Whether something is not waited for, since who sent what names it does not hold it.
     pub(super) fn is_unavailable(&self, id: &EnvelopeId) -> bool {
         self.unavailable.contains(id)
@@ -217,10 +209,7 @@ impl Channel {
     ) -> bool {
         let header = envelope.header();
         let tip = envelope.tip();
-        match previous_tip(header).filter(|_| after_gap) {
-            Some(missing) => self.frontier.advance_after_gap(tip, missing),
-            None => self.frontier.advance(tip, header.previous.as_ref()),
-        }
+        self.frontier.append(tip, header.previous.as_ref(), after_gap);
         for named in header.named() {
             self.heads.remove(&named);
             self.unavailable.remove(&named);
@@ -330,12 +319,6 @@ impl Channel {
         };
         self.frontier.tips().filter(above).collect()
     }
-}
-
-/// What an envelope follows in its log.
-pub(super) fn previous_tip(header: &Header) -> Option<Tip> {
-    let number = header.sequence.saturating_sub(1);
-    header.previous.map(|id| Tip { device: header.sender, number, id })
 }
 
 /// Where the next envelope of one's own stands.

@@ -1,5 +1,5 @@
 use super::{
-    channel::{Channel, previous_tip},
+    channel::Channel,
     machine::{Cx, Node, Work},
     reads::{Loaded, Reads},
     server::Server,
@@ -351,7 +351,7 @@ impl Server {
         let header = envelope.header();
         if let Some(channel) = self.channels.get_mut(&header.channel) {
             channel.remember_bare(envelope.id(), header.order);
-            if channel.begins_after(&envelope.tip()) {
+            if channel.frontier.begin_after(&envelope.tip()) {
                 let (channel, tip) = (header.channel, envelope.tip());
                 node.sync.handle(Event::NoGap { channel, tip }, now);
             }
@@ -399,4 +399,9 @@ fn placement(envelope: &Verified, loaded: &Loaded) -> Option<Placement> {
 fn named_tips(header: &Header) -> Vec<Tip> {
     let previous = previous_tip(header).filter(|_| !Bug::IgnoresPrevious.is_planted());
     previous.into_iter().chain(header.parents.iter().copied()).collect()
+}
+
+fn previous_tip(header: &Header) -> Option<Tip> {
+    let number = header.sequence.saturating_sub(1);
+    header.previous.map(|id| Tip { device: header.sender, number, id })
 }

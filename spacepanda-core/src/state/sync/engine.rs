@@ -46,10 +46,7 @@ impl Channel {
 
     pub(super) fn advance(&mut self, entry: &LogEntry, after_gap: bool) {
         let tip = entry.tip();
-        match entry.before().filter(|_| after_gap) {
-            Some(missing) => self.frontier.advance_after_gap(tip, missing),
-            None => self.frontier.advance(tip, entry.previous.as_ref()),
-        }
+        self.frontier.append(tip, entry.previous.as_ref(), after_gap);
         if !self.recent_set.insert(tip.id) {
             return;
         }

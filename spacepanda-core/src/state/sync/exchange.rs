@@ -79,6 +79,11 @@ pub(super) struct Round {
 }
 
 impl Round {
+    /// What stands at `tip` came, or never will: whether it was lacking.
+    pub(super) fn lacks_no_more(&mut self, tip: &Tip) -> bool {
+        self.lacking.remove(tip) | self.probing.remove(&tip.id).is_some()
+    }
+
     /// Whether all is held that the peer showed first and that was not said yet; says it once.
     pub(super) fn catches_up(&mut self) -> bool {
         let lacks = self.lacking.lacks_first() || self.probing.values().any(|(_, first)| *first);

@@ -263,8 +263,7 @@ impl FrontierSync {
         for peer in peers {
             let shared = self.peers.get_mut(&peer).and_then(|state| state.shared(&channel));
             let Some(exchange) = shared else { continue };
-            let round = &mut exchange.round;
-            if round.lacking.remove(tip) | round.probing.remove(&tip.id).is_some() {
+            if exchange.round.lacks_no_more(tip) {
                 self.after_change(peer, channel, false);
             }
         }

@@ -32,7 +32,7 @@ impl FrontierSync {
         let Some(exchange) = state.shared(&channel) else { return };
         let Some(scope) = &mut exchange.scope else { return };
         let round = &mut exchange.round;
-        let named = round.lacking.remove(&tip) | round.probing.remove(&tip.id).is_some();
+        let named = round.lacks_no_more(&tip);
         if named {
             round.retry.progress();
         }
