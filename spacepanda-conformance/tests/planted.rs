@@ -103,12 +103,11 @@ fn setup(bug: Bug) -> Setup {
         Bug::MergesAnyCommit | Bug::HandsOverToAnybody | Bug::TakesAnyHandOver => {
             (Profile::Hostile, None, STEPS)
         }
-        Bug::NeverVotes | Bug::VotesAfterJudging | Bug::BreaksTiesById => {
+        Bug::NeverVotes | Bug::VotesAfterJudging | Bug::BreaksTiesById | Bug::ForgetsLeftStates => {
             (Profile::Calm, Some(NODES), FEW)
         }
         // It takes people who are out for long, come back, or are removed while much else happens.
         Bug::BurnsThePackage
-        | Bug::ForgetsLeftStates
         | Bug::NeverPleads
         | Bug::AnswersNoPlea
         | Bug::AnswersPleasAgain

@@ -59,6 +59,16 @@ impl Branches {
         self.commits.push(Commit { stood, payload });
     }
 
+    /// Whether some commit that leads to a state does nothing but what its author's past calls for; a
+    /// state to which none leads is a root.
+    pub(super) fn is_called_for(&self, rules: &Rules, state: &StateId) -> bool {
+        let leading = || self.commits.iter().filter(|commit| commit.stood.state == *state);
+        let lawful = |commit: &Commit| {
+            rules.calls_for(&commit.stood.envelope, &commit.stood.device, &commit.payload)
+        };
+        leading().next().is_none() || leading().any(lawful)
+    }
+
     /// The head that those choose who hold just what is `held`.
     pub(super) fn head(
         &self,

@@ -5,7 +5,7 @@ use spacepanda_core::{
     base::{ChannelId, DeviceId, IdentityId, ServerId, StateId, limits::WAITING_PER_SERVER_MAX},
 };
 
-use super::{known::Name, trace::Kind, world::World};
+use super::{known::Name, node::Shown, trace::Kind, world::World};
 
 /// Steps that a node has to make at once, at most.
 const WORK_MAX: usize = 20_000;
@@ -34,6 +34,13 @@ impl World<'_> {
         }
         if let Some(message) = self.known.message_for_removed() {
             return Err(format!("{message:?} is encrypted for somebody known to be removed"));
+        }
+        if let Some(state) = self.known.unlawful() {
+            return Err(format!("{state:?} was adopted, which its author may not make"));
+        }
+        self.hands_over_nothing_amiss()?;
+        if self.plan.breaks_nothing() && self.point.is_none() && self.known.pleas() > 0 {
+            return Err("somebody pleads though nothing ever broke".into());
         }
         let server = self.story.server.ok_or("there is no server")?;
         let members: BTreeSet<_> = self.known.rules.members().into_iter().collect();
@@ -227,8 +234,9 @@ impl World<'_> {
         Ok(view)
     }
 
-    /// Whatever is shown is shown once, by whoever signed it, as they said it.
-    pub(super) fn look_at(&self, node: usize, messages: &[Message]) -> Result<(), String> {
+    /// Whatever is shown is shown once, by whoever signed it, as they said it; and nothing that was shown is
+    /// taken back.
+    pub(super) fn look_at(&mut self, node: usize, messages: &[Message]) -> Result<(), String> {
         let mut names = BTreeSet::new();
         for message in messages {
             if !names.insert(name(message)) {
@@ -247,6 +255,16 @@ impl World<'_> {
             let said = |text: &String| self.story.is_theirs(author, text);
             if ours && matches!(&message.text, Text::Known(text) if !said(text)) {
                 return Err(format!("node {node} shows what nobody said: {message:?}"));
+            }
+            let shown = Shown {
+                text: matches!(message.text, Text::Known(_)),
+                delivered: message.state == MessageState::Delivered,
+            };
+            // An old copy knows less, and of two messages with one name either is shown.
+            let stays = self.known.is_one(&name(message)) && self.nodes[node].restored.is_none();
+            let before = self.nodes[node].shown.insert(name(message), shown);
+            if before.is_some_and(|before| stays && shown.is_less_than(before)) {
+                return Err(format!("node {node} takes back what it showed: {message:?}"));
             }
         }
         Ok(())

@@ -318,6 +318,50 @@ impl Known {
         messages.find(|(_, written)| for_removed(written)).map(|(name, _)| *name)
     }
 
+    /// How many requests there were to be let in anew.
+    pub(super) fn pleas(&self) -> usize {
+        self.pleas
+    }
+
+    /// Every message, by channel.
+    pub(super) fn tips(&self) -> BTreeMap<ChannelId, Vec<Tip>> {
+        let mut tips: BTreeMap<ChannelId, Vec<Tip>> = BTreeMap::new();
+        for ((device, ..), written) in
+            self.messages.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one)))
+        {
+            let tip = Tip { device: *device, number: written.number, id: written.id };
+            tips.entry(written.channel).or_default().push(tip);
+        }
+        tips
+    }
+
+    /// A message, unless it may be handed over to a device: it is not from before its time, and was not
+    /// written by who knew that its person is out. What others write who mean harm is nobody's.
+    pub(super) fn not_for(&self, device: &DeviceId, message: &EnvelopeId) -> Option<Name> {
+        let mut written = self.messages.iter().filter(|(name, _)| !self.is_hostile(&name.0));
+        let (name, _) = written.find(|(_, all)| all.iter().any(|one| one.id == *message))?;
+        let is_out = |person| self.knew_of_removal(name, &person);
+        let is_out = self.rules.person(device).is_some_and(is_out);
+        (is_out || self.is_before(name, device)).then_some(*name)
+    }
+
+    /// A state on which somebody stood, or one above it, though every commit that leads there does what
+    /// its author's past does not call for.
+    pub(super) fn unlawful(&self) -> Option<StateId> {
+        let mut seen = BTreeSet::new();
+        for (_, stood) in &self.moves {
+            for state in self.path(stood) {
+                if !seen.insert(state) {
+                    break;
+                }
+                if !self.branches.is_called_for(&self.rules, &state) {
+                    return Some(state);
+                }
+            }
+        }
+        None
+    }
+
     /// Notes that a node went from a state, on which it stood as on its head, to another.
     pub(super) fn note_move(
         &mut self,

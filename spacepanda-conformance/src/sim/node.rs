@@ -1,4 +1,8 @@
-use std::{collections::BTreeSet, mem::take, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem::take,
+    sync::Arc,
+};
 
 use spacepanda_core::{
     app::engine::{Act, Call, Effects, Finding, Input, Loaded, Machine, Sizes, Step, Tell},
@@ -8,7 +12,7 @@ use spacepanda_core::{
 
 use super::{
     chance::Chance, clock::Clock, gate::Fate, guest::Guest, hostile::Puppet, kept::Kept,
-    network::Network, plan::CrashAt,
+    known::Name, network::Network, plan::CrashAt,
 };
 
 /// Rounds of loading for one step.
@@ -56,9 +60,25 @@ pub(super) struct Node {
     pub(super) saves: u32,
     /// Whether it said last that it waits to come back.
     pub(super) heals: bool,
+    /// What it showed of each message last.
+    pub(super) shown: BTreeMap<Name, Shown>,
     /// Messages handed over to it in this life, as far as they were counted.
     pub(super) handed_over: usize,
     due: Option<Timestamp>,
+}
+
+/// What a person saw of a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown {
+    pub(super) text: bool,
+    pub(super) delivered: bool,
+}
+
+impl Shown {
+    /// Whether it was shown more before.
+    pub(super) fn is_less_than(self, before: Self) -> bool {
+        before.text && !self.text || before.delivered && !self.delivered
+    }
 }
 
 /// What happens to a save.
@@ -122,6 +142,7 @@ impl Node {
             failures: 0,
             saves: 0,
             heals: false,
+            shown: BTreeMap::new(),
             handed_over: 0,
             due: None,
         }

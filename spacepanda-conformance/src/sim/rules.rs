@@ -11,6 +11,7 @@ use spacepanda_core::{
     state::{
         authority::{HeardLine, JoinRequest, Operation, control_channel},
         envelope::{Header, PayloadType},
+        mls::CommitPayload,
     },
 };
 
@@ -172,6 +173,26 @@ impl Rules {
             };
             self.all[kick].past.has(at) || counting.iter().any(again)
         })
+    }
+
+    /// Whether a commit does nothing but what its past calls for: its author may read, whoever comes in may,
+    /// and whoever goes may not or comes in again at once.
+    pub(super) fn calls_for(
+        &self,
+        id: &EnvelopeId,
+        author: &DeviceId,
+        commit: &CommitPayload,
+    ) -> bool {
+        let Some(at) = self.places.get(id).copied() else { return false };
+        let past = &self.all[at].past;
+        let counting = self.counting(past);
+        let reads = |device: &DeviceId| {
+            let person = self.devices.author(device, past);
+            person.is_some_and(|person| self.is_member(&person, &counting))
+        };
+        let added: Vec<DeviceId> = commit.adds.iter().map(|added| added.device).collect();
+        let mut stay = commit.removes.iter().filter(|device| !added.contains(device));
+        reads(author) && added.iter().all(reads) && !stay.any(reads)
     }
 
     /// Whether anybody ever put somebody out, or they went.

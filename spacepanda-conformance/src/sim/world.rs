@@ -88,7 +88,7 @@ impl<'a> WorldBuilder<'a> {
 
 /// Several nodes, what lies between them, and what happens to them: a run of one plan.
 pub struct World<'a> {
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     pub(super) now: Timestamp,
     queue: BTreeMap<(Timestamp, u64), Happening>,
     queued: u64,

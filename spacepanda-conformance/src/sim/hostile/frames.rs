@@ -3,7 +3,11 @@
 use minicbor::{Decode, Encode, Encoder};
 use spacepanda_core::{
     base::{ChannelId, DeviceId, ServerId, StateId, Tip, cbor},
-    state::{envelope::Verified, identity::KeyPair},
+    state::{
+        crdt::{Content, timeline::Text},
+        envelope::Verified,
+        identity::KeyPair,
+    },
 };
 
 type Fields<'a> = &'a dyn Fn(&mut Encoder<Vec<u8>>) -> Written;
@@ -97,10 +101,25 @@ impl HandOver {
     /// What somebody says who answers.
     pub(super) const ANSWERS: u8 = 2;
 
+    /// Asks for these.
+    pub(super) fn asks(server: ServerId, channel: ChannelId, tips: Vec<Tip>) -> Vec<u8> {
+        let tips = Some(tips);
+        cbor::encode(&Self { tag: Self::ASKS, server, channel, tips, answers: None })
+    }
+
+    /// The messages that were handed over, if this answers.
+    pub(super) fn handed(&self) -> impl Iterator<Item = Tip> + '_ {
+        let answers = self.answers.iter().flatten().filter(|_| self.tag == Self::ANSWERS);
+        answers.filter(|answer| answer.handed.is_some()).map(|answer| answer.tip)
+    }
+
     /// An untrue answer for each of these.
     pub(super) fn untrue(server: ServerId, channel: ChannelId, tips: &[Tip]) -> Vec<u8> {
-        let handed =
-            |at: usize| at.is_multiple_of(2).then(|| Handed { salt: [8; 32], content: vec![7; 9] });
+        let text = Text::new("untrue").expect("a short word is a text");
+        let content = Content::Text { text }.encode();
+        let handed = |at: usize| {
+            at.is_multiple_of(2).then(|| Handed { salt: [8; 32], content: content.clone() })
+        };
         let answers =
             tips.iter().enumerate().map(|(at, tip)| Answer { tip: *tip, handed: handed(at) });
         let answers = Some(answers.collect());

@@ -47,6 +47,19 @@ impl World<'_> {
         }
     }
 
+    /// Whether nobody who means harm was handed what is not for them.
+    pub(super) fn hands_over_nothing_amiss(&mut self) -> Result<(), String> {
+        for puppet in self.puppets.values() {
+            let handed = self.nodes[*puppet].puppet_mut().map(Puppet::take_handed);
+            for (device, tip) in handed.into_iter().flatten() {
+                if let Some(message) = self.known.not_for(&device, &tip.id) {
+                    return Err(format!("{message:?} is handed over to {device:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Does a deed, or later if its doer is not there.
     pub(super) fn misbehave(&mut self, deed: Deed) -> Result<(), String> {
         let who = deed.who;
@@ -73,7 +86,8 @@ impl World<'_> {
         let ours = 0..self.plan_nodes();
         let honest = ours.filter(|node| !self.is_hostile(*node) && !self.nodes[*node].gone);
         let links = self.story.invites.iter().map(|invite| invite.link.clone()).collect();
-        let plot = Plot::new(held, deed, self.now, honest.collect(), links, puppet);
+        let messages = self.known.tips();
+        let plot = Plot::new(held, deed, self.now, honest.collect(), links, puppet, messages);
         let errands = plot.errands(deed.malice);
         self.note(Kind::World, who, format_args!("{deed:?}: {} errands", errands.len()));
         let now = self.now;

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use spacepanda_core::{
     base::{ChannelId, EnvelopeId, Secret, Timestamp, Tip},
     state::{
@@ -31,6 +33,8 @@ pub(super) struct Plot {
     pub(super) links: Vec<String>,
     /// The node of whoever does it.
     pub(super) puppet: usize,
+    /// Every message that anybody wrote, by channel: somebody can have told them.
+    pub(super) messages: BTreeMap<ChannelId, Vec<Tip>>,
 }
 
 impl Plot {
@@ -41,9 +45,10 @@ impl Plot {
         honest: Vec<usize>,
         links: Vec<String>,
         puppet: usize,
+        messages: BTreeMap<ChannelId, Vec<Tip>>,
     ) -> Self {
         let chance = Chance::new(u64::from(deed.number), "deed");
-        Self { held, chance, now, honest, links, puppet }
+        Self { held, chance, now, honest, links, puppet, messages }
     }
 
     /// Who is told what.
@@ -66,6 +71,7 @@ impl Plot {
             Malice::Lie => self.lie(),
             Malice::Intrude => self.intrude(),
             Malice::Smuggle => self.smuggle(),
+            Malice::Ask => self.ask(),
         }
     }
 

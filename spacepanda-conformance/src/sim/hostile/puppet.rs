@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use spacepanda_core::{
     app::engine::{Act, Input, Link},
-    base::{Secret, Timestamp, cbor},
+    base::{DeviceId, Secret, Timestamp, Tip, cbor},
     state::link::{Kind, Me, Output, Session},
 };
 
@@ -41,6 +41,8 @@ pub(in super::super) struct Puppet {
     dials: BTreeMap<u64, Errand>,
     links: BTreeMap<Link, Talk>,
     last_dial: u64,
+    /// The messages that were handed over to it, and to which device.
+    handed: Vec<(DeviceId, Tip)>,
 }
 
 struct Talk {
@@ -61,6 +63,11 @@ impl Puppet {
             self.dials.insert(self.last_dial, errand);
         }
         acts
+    }
+
+    /// What was handed over since this was asked last.
+    pub(super) fn take_handed(&mut self) -> Vec<(DeviceId, Tip)> {
+        std::mem::take(&mut self.handed)
     }
 
     fn dialled(&mut self, link: Link, dial: u64, now: Timestamp, seed: &Secret<32>) -> Vec<Act> {
@@ -87,7 +94,7 @@ impl Puppet {
 
     fn frame(&mut self, link: Link, bytes: &Bytes) -> Vec<Act> {
         let Some(talk) = self.links.get_mut(&link) else { return Vec::new() };
-        match talk.read(bytes) {
+        match talk.read(bytes, &mut self.handed) {
             Some(frames) => frames.into_iter().map(|frame| Act::Send(link, frame)).collect(),
             None => {
                 self.links.remove(&link);
@@ -107,8 +114,8 @@ impl Puppet {
 }
 
 impl Talk {
-    /// What is said to a frame; `None` if the link is of no more use.
-    fn read(&mut self, frame: &Bytes) -> Option<Vec<Bytes>> {
+    /// What is said to a frame, with what it hands over noted; `None` if the link is of no more use.
+    fn read(&mut self, frame: &Bytes, handed: &mut Vec<(DeviceId, Tip)>) -> Option<Vec<Bytes>> {
         let mut said = Vec::new();
         for output in self.session.read(frame).ok()? {
             match output {
@@ -117,6 +124,11 @@ impl Talk {
                 Output::Established(_) => said.extend(self.say()),
                 Output::Message(kind, message) if self.lies => {
                     said.extend(self.lie(kind, &message));
+                }
+                Output::Message(Kind::HandOver, message) => {
+                    let answers = cbor::decode_lenient::<HandOver>(&message).ok();
+                    let tips = answers.iter().flat_map(HandOver::handed);
+                    handed.extend(tips.map(|tip| (self.me.certificate.device(), tip)));
                 }
                 Output::Message(..) => {}
             }

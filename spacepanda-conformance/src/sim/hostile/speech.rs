@@ -1,7 +1,7 @@
 //! What is said, withheld, repeated and made up.
 
 use spacepanda_core::{
-    base::{ChannelId, MessageId, StateId, Tip},
+    base::{ChannelId, MessageId, StateId, Tip, limits::HAND_OVER_TIPS_MAX},
     state::{
         crdt::{Content, timeline::Text},
         envelope::{Header, PayloadType, Verified},
@@ -175,6 +175,18 @@ impl Plot {
             Errand { lies: true, ..self.errand(to, parcels) }
         };
         to.into_iter().map(errand).collect()
+    }
+
+    /// Asks for some messages of a channel, be they for them or not.
+    pub(super) fn ask(&mut self) -> Vec<Errand> {
+        let channels: Vec<ChannelId> = self.messages.keys().copied().collect();
+        let Some(channel) = self.one_of(&channels) else { return Vec::new() };
+        let messages = &self.messages[&channel];
+        let from = self.chance.index(messages.len());
+        let tips: Vec<Tip> = messages[from..].iter().copied().take(HAND_OVER_TIPS_MAX).collect();
+        let asks = HandOver::asks(self.held.server, channel, tips);
+        let to = self.some().into_iter();
+        to.map(|to| self.errand(to, vec![Parcel::Message(Kind::HandOver, asks.clone())])).collect()
     }
 }
 

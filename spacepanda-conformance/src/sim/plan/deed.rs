@@ -67,6 +67,8 @@ malices! {
     Intrude "intrude",
     /// Commits that hold more than their headers name.
     Smuggle "smuggle",
+    /// Questions for messages that are not for them.
+    Ask "ask",
 }
 
 impl Deed {

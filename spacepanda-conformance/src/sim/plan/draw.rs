@@ -47,6 +47,8 @@ const WAYS_MAX: usize = 6;
 const SERIES_ONE_IN: u32 = 4;
 /// Of so many commits one holds more than it says.
 const SMUGGLED_ONE_IN: u32 = 5;
+/// Of so many lies one is a question.
+const ASKED_ONE_IN: u32 = 2;
 /// How many more there are in a series.
 const SERIES_LEN: u32 = 8;
 /// Between two of them.
@@ -197,8 +199,11 @@ impl Draw {
             let at = DEEDS_FROM + self.chance.within(SPREAD - DEEDS_FROM);
             // Below 2^32.
             let number = self.chance.below(1 << 32) as u32;
-            let smuggles = malice == Malice::Commit && number.is_multiple_of(SMUGGLED_ONE_IN);
-            let malice = if smuggles { Malice::Smuggle } else { malice };
+            let malice = match malice {
+                Malice::Commit if number.is_multiple_of(SMUGGLED_ONE_IN) => Malice::Smuggle,
+                Malice::Lie if number.is_multiple_of(ASKED_ONE_IN) => Malice::Ask,
+                _ => malice,
+            };
             self.put(at, What::Harm(Deed { who, malice, number }));
             if malice == Malice::Plead && number.is_multiple_of(SERIES_ONE_IN) {
                 for turn in 1..=SERIES_LEN {

@@ -93,6 +93,11 @@ impl Plan {
         deeds.collect()
     }
 
+    /// Whether people do what they do, and nothing else happens.
+    pub(super) fn breaks_nothing(&self) -> bool {
+        self.entries.iter().all(|entry| matches!(entry.what, What::Do(_)))
+    }
+
     /// When the last of its entries is over.
     pub(super) fn lasts(&self) -> Duration {
         let over = |entry: &Entry| match &entry.what {

@@ -173,11 +173,12 @@ impl Server {
     }
 
     /// Whether an envelope is a bare header from a time when this node's person was out: it is not for
-    /// them, and is kept only so that a log of which they hold something has no hole.
+    /// them, and is kept only so that a log of which they hold something has no hole. What they wrote
+    /// themselves is for them: of that the body is asked for.
     fn fills_a_gap(&self, node: &Node, envelope: &Verified) -> bool {
         let header = envelope.header();
         let bare = header.body.is_some() && envelope.body().is_none();
-        bare && self.holds_of(header) && self.is_below_my_floor(node, header)
+        bare && self.holds_of(header) && self.is_before_me(node, header)
     }
 
     /// Whether anything is held of the log in which an envelope stands.
@@ -200,9 +201,15 @@ impl Server {
     /// Whether of an envelope nothing is for this node but its header, whatever is sent: it is from
     /// before its person came in, and is not their own.
     fn is_before_me(&self, node: &Node, header: &Header) -> bool {
-        header.channel != self.control
-            && self.is_below_my_floor(node, header)
-            && self.authority.certified(&header.sender) != Some(node.me().identity())
+        let me = node.me().identity();
+        if header.channel == self.control || self.authority.certified(&header.sender) == Some(me) {
+            return false;
+        }
+        let admits = self.authority.admits_of(&me);
+        let dag = self.authority.dag();
+        let Ok(past) = dag.closure(&header.control_past()) else { return false };
+        !admits.is_empty()
+            && !admits.iter().filter_map(|id| dag.index(id)).any(|admit| dag.holds(&past, admit))
     }
 
     /// What an envelope follows in its log, if that is not held and the log's beginning is: there can be
@@ -378,15 +385,6 @@ impl Server {
         for waited in self.waiting.release(&envelope.id()) {
             node.queue(Work::Keep { server: self.id, envelope: waited, from });
         }
-    }
-
-    /// Whether an envelope is from before this node's person came in.
-    fn is_below_my_floor(&self, node: &Node, header: &Header) -> bool {
-        let admits = self.authority.admits_of(&node.me().identity());
-        let dag = self.authority.dag();
-        let Ok(past) = dag.closure(&header.control_past()) else { return false };
-        !admits.is_empty()
-            && !admits.iter().filter_map(|id| dag.index(id)).any(|admit| dag.holds(&past, admit))
     }
 }
 
