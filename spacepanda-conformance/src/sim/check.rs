@@ -43,7 +43,7 @@ impl World<'_> {
             return Err("somebody pleads though nothing ever broke".into());
         }
         let server = self.story.server.ok_or("there is no server")?;
-        let members: BTreeSet<_> = self.known.rules.members().into_iter().collect();
+        let members = self.members();
         let good = self.in_good_standing(server, &members)?;
         self.outcome.members = good.len();
         let stand = self.one_state(server, &good, &members)?;
@@ -76,9 +76,17 @@ impl World<'_> {
     /// Whether all members are in and stand on one head, with one state hash and nobody else.
     pub(super) fn is_in_one_state(&mut self) -> Result<(), String> {
         let server = self.story.server.ok_or("there is no server")?;
-        let members: BTreeSet<_> = self.known.rules.members().into_iter().collect();
+        let members = self.members();
         let good = self.in_good_standing(server, &members)?;
         self.one_state(server, &good, &members).map(drop)
+    }
+
+    /// The members, by all that is not gone for ever.
+    pub(super) fn members(&mut self) -> BTreeSet<IdentityId> {
+        let gone: Vec<usize> =
+            (0..self.nodes.len()).filter(|node| self.nodes[*node].gone).collect();
+        self.known.note_gone(&gone);
+        self.known.rules.members().into_iter().collect()
     }
 
     /// The nodes of the members, but for those that went for ever. All of them are in; nobody who

@@ -213,6 +213,16 @@ impl Known {
         self.all_named(message).all(|written| self.keepers.get(&written.id).is_some_and(alone))
     }
 
+    /// Notes that what these nodes alone hold is gone with them.
+    pub(super) fn note_gone(&mut self, gone: &[usize]) {
+        let Self { rules, keepers, .. } = self;
+        rules.note_lost(|id| {
+            keepers
+                .get(id)
+                .is_some_and(|keepers| keepers.iter().all(|keeper| gone.contains(&keeper)))
+        });
+    }
+
     /// Whether a message has its name alone.
     pub(super) fn is_named_once(&self, message: &Name) -> bool {
         self.all_named(message).count() == 1

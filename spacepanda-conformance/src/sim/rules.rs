@@ -24,6 +24,8 @@ pub(super) struct Rules {
     all: Vec<Placed>,
     devices: Devices,
     founder: Option<IdentityId>,
+    /// What went for ever with whoever alone held it.
+    lost: Set,
     counting: RefCell<BTreeMap<Set, Rc<Set>>>,
 }
 
@@ -116,8 +118,18 @@ impl Rules {
         Some(set)
     }
 
-    pub(super) fn everything(&self) -> Set {
-        Set::below(self.all.len())
+    /// All that there is still.
+    fn everything(&self) -> Set {
+        let mut all = Set::default();
+        (0..self.all.len()).filter(|at| !self.lost.has(*at)).for_each(|at| all.insert(at));
+        all
+    }
+
+    /// Notes which envelopes nobody holds any more.
+    pub(super) fn note_lost(&mut self, is_lost: impl Fn(&EnvelopeId) -> bool) {
+        self.lost = Set::default();
+        let lost = self.all.iter().enumerate().filter(|(_, placed)| is_lost(&placed.id));
+        lost.for_each(|(at, _)| self.lost.insert(at));
     }
 
     /// Every admission of a device's person, counting or not.

@@ -3,13 +3,6 @@
 pub(super) struct Set(Vec<u64>);
 
 impl Set {
-    /// All numbers below `len`.
-    pub(super) fn below(len: usize) -> Self {
-        let mut set = Self::default();
-        (0..len).for_each(|at| set.insert(at));
-        set
-    }
-
     pub(super) fn insert(&mut self, at: usize) {
         if self.0.len() <= at / 64 {
             self.0.resize(at / 64 + 1, 0);
