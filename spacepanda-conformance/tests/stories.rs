@@ -19,6 +19,14 @@ fn a_group_starts_over_once_where_nobody_is_left_who_stands_on_its_head() {
 }
 
 #[test]
+fn who_slept_through_a_start_over_is_in_by_their_last_resort_package_and_renews_their_leaf() {
+    let totals = told(include_str!("../stories/last_resort.txt"));
+    assert_eq!((totals.restarts, totals.lost), (1, 0), "{totals:?}");
+    // Three pleas of each of the two who were awake, none of the third.
+    assert_eq!((totals.pleas, totals.last_resorts_renewed), (6, 1), "{totals:?}");
+}
+
+#[test]
 fn a_key_package_whose_first_addition_lost_a_race_opens_the_next_welcome() {
     let totals = told(include_str!("../stories/lost_race.txt"));
     assert_eq!(totals.lost, 0, "{totals:?}");

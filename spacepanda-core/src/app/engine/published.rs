@@ -70,13 +70,16 @@ impl Packages {
     }
 
     /// The package by which a device is to be added: the newest ordinary one that is not `used`, of
-    /// its own and the one of its request, which came at that `order`; else its last-resort one.
+    /// its own and the one of its request, which came at that `order`; else its last-resort one. An
+    /// ordinary one from before `window` comes after that: its private part may be gone, if it let its
+    /// device in on a path that was left.
     pub(super) fn newest(
         &self,
         device: &DeviceId,
         identity: &IdentityId,
         requested: Option<(u64, &[u8])>,
         used: &BTreeSet<PackageRef>,
+        window: Timestamp,
     ) -> Option<Vec<u8>> {
         let of = self.0.get(device);
         let ordinary = of.into_iter().flat_map(|of| &of.ordinary);
@@ -92,12 +95,17 @@ impl Packages {
         let unused = |package: &[u8]| {
             fits(package, PackageUse::Once).is_some_and(|facts| !used.contains(&facts.reference))
         };
-        let newest = ordinary.into_iter().map(|(_, package)| package).find(|one| unused(one));
+        let newest = |is_recent: bool| {
+            let all = ordinary.iter();
+            all.filter(|(order, _)| (*order >= window.micros()) == is_recent)
+                .map(|(_, package)| *package)
+                .find(|package| unused(package))
+        };
         let last = || {
             let (_, package) = of?.last_resort.as_ref()?;
             fits(package, PackageUse::LastResort).map(|_| package.as_slice())
         };
-        newest.or_else(last).map(<[u8]>::to_vec)
+        newest(true).or_else(last).or_else(|| newest(false)).map(<[u8]>::to_vec)
     }
 
     /// The bytes of a plea's package.
@@ -203,13 +211,21 @@ mod tests {
         let (device, identity) = (bob.certificate.device(), bob.certificate.identity());
         let mut used = BTreeSet::new();
         let requested = Some((1, made[2].package.as_slice()));
+        let by = |requested, used: &_, window| {
+            packages.newest(&device, &identity, requested, used, window)
+        };
         for next in [&made[1], &made[0], &made[2], &last, &last] {
-            let taken = packages.newest(&device, &identity, requested, &used);
+            let taken = by(requested, &used, Timestamp::ZERO);
             assert_eq!(taken.as_ref(), Some(&next.package));
             used.insert(next.reference);
         }
         let nobody = IdentityId::new([7; 32]);
-        assert_eq!(packages.newest(&device, &nobody, requested, &BTreeSet::new()), None);
+        let unused = BTreeSet::new();
+        assert_eq!(packages.newest(&device, &nobody, requested, &unused, Timestamp::ZERO), None);
+        // One that is older than the window is not asked for while there is another.
+        let after = |envelope: &Verified| Timestamp::from_micros(envelope.header().order + 1);
+        assert_eq!(by(requested, &unused, after(&log[1])).as_ref(), Some(&made[1].package));
+        assert_eq!(by(requested, &unused, after(&log[2])).as_ref(), Some(&last.package));
     }
 
     #[test]
@@ -243,7 +259,8 @@ mod tests {
             KeyPackagePayload { device: DeviceId::new([5; 32]), ..bob.payload(false, None) };
         packages.take_in(&bob.publish(&once, payload));
         let (device, identity) = (bob.certificate.device(), bob.certificate.identity());
-        assert_eq!(packages.newest(&device, &identity, None, &BTreeSet::new()), None);
+        let unused = BTreeSet::new();
+        assert_eq!(packages.newest(&device, &identity, None, &unused, Timestamp::ZERO), None);
         assert_eq!(packages.pleaders().count(), 0);
     }
 }

@@ -33,7 +33,7 @@ impl Server {
             self.reconcile_at = None;
             return;
         }
-        let mut change = self.or_move_up(self.difference(node, &head));
+        let mut change = self.or_move_up(self.difference(node, &head, cx.now));
         let settled = self.forks_settled();
         if settled.is_some_and(|at| at > cx.now)
             && (!change.adds.is_empty() || change.version.is_some())
@@ -87,9 +87,9 @@ impl Server {
 
     /// Who ought to have a leaf and has none, and the other way round; else whoever cannot reach the
     /// head and pleads.
-    fn difference(&self, node: &Node, head: &StateId) -> Change {
+    fn difference(&self, node: &Node, head: &StateId, now: Timestamp) -> Change {
         let mut change = Change {
-            adds: self.additions(head),
+            adds: self.additions(head, now),
             removes: self.removals(head),
             ..Change::default()
         };
@@ -115,7 +115,7 @@ impl Server {
     }
 
     /// Key packages of members' devices without a leaf, the most senior members' first.
-    fn additions(&self, head: &StateId) -> Vec<Vec<u8>> {
+    fn additions(&self, head: &StateId, now: Timestamp) -> Vec<Vec<u8>> {
         let roster = self.roster(head);
         let mut lacking: Vec<_> = self
             .matrix
@@ -130,9 +130,10 @@ impl Server {
         lacking.sort_unstable();
         let mut used = self.tree.used_packages(&self.view(), head);
         used.extend(&self.useless);
+        let window = now.saturating_sub(self.group_window().duration());
         lacking
             .iter()
-            .filter_map(|(_, device, identity)| self.package_for(device, identity, &used))
+            .filter_map(|(_, device, identity)| self.package_for(device, identity, &used, window))
             .take(ADDITIONS_PER_COMMIT_MAX.min(LEAVES_MAX.saturating_sub(roster.len())))
             .collect()
     }
@@ -142,12 +143,13 @@ impl Server {
         device: &DeviceId,
         identity: &IdentityId,
         used: &BTreeSet<PackageRef>,
+        window: Timestamp,
     ) -> Option<Vec<u8>> {
         let request = self.authority.request_of(identity);
         let requested = request
             .filter(|request| request.certificate.device == *device)
             .map(|request| (self.authority.admitted_at(identity), request.key_package.as_slice()));
-        self.packages.newest(device, identity, requested, used)
+        self.packages.newest(device, identity, requested, used, window)
     }
 
     /// Whom to remove and add again, and the package by which: who has pleaded longest.

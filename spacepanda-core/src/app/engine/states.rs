@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::{
     enter::{NextCommit, Route},
     machine::{Cx, Node, Work},
@@ -228,6 +226,15 @@ impl Server {
         node.settle(self.id);
     }
 
+    /// How long the group keeps states that were left.
+    pub(super) fn group_window(&self) -> Window {
+        let group = self.stand_group().or_else(|| self.groups.values().next());
+        group.map_or_else(Window::default, |group| {
+            let settings = group.settings();
+            Window { hours: settings.window_hours, states: settings.window_states }
+        })
+    }
+
     /// Lets go of states whose window has passed.
     pub(super) fn window(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         self.window_at = None;
@@ -235,11 +242,7 @@ impl Server {
         // A new device that nobody has added yet stands nowhere, and keeps what it comes by all the same.
         let newest = self.kept.values().max_by_key(|kept| (kept.row.left, kept.row.state));
         let Some(stand) = self.stand.or(newest.map(|kept| kept.row.state)) else { return };
-        let group = self.stand_group().or_else(|| self.groups.values().next());
-        let window = group.map_or_else(Window::default, |group| {
-            let settings = group.settings();
-            Window { hours: settings.window_hours, states: settings.window_states }
-        });
+        let window = self.group_window();
         let kept: Vec<_> = self
             .kept
             .values()
@@ -255,7 +258,7 @@ impl Server {
         for state in ended.into_iter().filter(|state| Some(*state) != self.head) {
             node.queue(Work::EndState(self.id, state));
         }
-        let hours = Duration::from_secs(u64::from(window.hours) * 3_600);
+        let hours = window.duration();
         for number in self.outlived_packages(hours, cx.now) {
             node.queue(Work::ForgetPackage(self.id, number));
         }

@@ -84,7 +84,8 @@ impl Window {
         ended
     }
 
-    fn duration(&self) -> Duration {
+    /// How long a state that was left is kept at most.
+    pub fn duration(&self) -> Duration {
         Duration::from_secs(u64::from(self.hours) * 60 * 60)
     }
 }
