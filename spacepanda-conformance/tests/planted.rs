@@ -100,12 +100,15 @@ fn find(bug: Bug) -> Found {
 /// cheaper.
 fn setup(bug: Bug) -> Setup {
     let (profile, nodes, steps) = match bug {
-        Bug::MergesAnyCommit | Bug::HandsOverToAnybody | Bug::TakesAnyHandOver => {
-            (Profile::Hostile, None, STEPS)
-        }
+        Bug::MergesAnyCommit
+        | Bug::HandsOverToAnybody
+        | Bug::TakesAnyHandOver
+        | Bug::OverusesInvites => (Profile::Hostile, None, STEPS),
         Bug::NeverVotes | Bug::VotesAfterJudging | Bug::BreaksTiesById | Bug::ForgetsLeftStates => {
             (Profile::Calm, Some(NODES), FEW)
         }
+        // Many come in while a fork is open.
+        Bug::CountsNewcomers => (Profile::Calm, Some(9), FEW),
         // It takes people who are out for long, come back, or are removed while much else happens.
         Bug::BurnsThePackage
         | Bug::NeverPleads

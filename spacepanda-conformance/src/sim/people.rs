@@ -98,6 +98,7 @@ impl World<'_> {
             Step::Join { by, .. } => {
                 let link = self.story.invite(by)?;
                 let command = Command::JoinServer { link: self.story.invites[link].link.clone() };
+                self.story.people[who].joins.0 += 1;
                 self.call(who, command, Asked::Join { step, link });
             }
             Step::Say { .. } => self.say(who, server)?,
@@ -264,7 +265,14 @@ impl World<'_> {
     pub(super) fn told(&mut self, node: usize, event: Event) -> Result<(), String> {
         match event {
             Event::Joined { channel, .. } => {
-                self.story.people[node].joined = true;
+                let person = &mut self.story.people[node];
+                person.joined = true;
+                person.joins.1 += 1;
+                // So is a copy, and a new device.
+                let one = self.clones.original(node) == node && self.nodes[node].devices.len() < 2;
+                if one && person.joins.1 > person.joins.0 {
+                    return Err(format!("node {node} is told twice that it is in"));
+                }
                 self.meet_channel(node, channel);
             }
             Event::ChannelCreated { channel, .. } => self.meet_channel(node, channel),

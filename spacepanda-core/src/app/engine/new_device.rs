@@ -62,14 +62,14 @@ impl Server {
     }
 
     /// Introduces the node's device where it was made while its person was out, or did not know that
-    /// they had been let in again: in the place of those that were theirs before.
+    /// they had been let in again: in the place of those that were theirs before. A join that is under
+    /// way may be granted already, by the request of the device before, and nobody is asked again then.
     pub(super) fn introduce_late(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let (identity, device) = (node.me().identity(), node.device());
-        let joins = self.join.as_ref().is_some_and(|join| !join.is_complete());
         let control = self.channels.get(&self.control);
         let writes = control.is_some_and(|control| control.frontier.number(&device) > 0);
         let known = writes || self.authority.certified(&device).is_some();
-        if joins || known || !self.is_member(&identity) || self.hold(node).is_some() {
+        if known || !self.is_member(&identity) || self.hold(node).is_some() {
             return;
         }
         let mut before = self.authority.devices_of(&identity);
