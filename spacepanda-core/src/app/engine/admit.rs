@@ -4,7 +4,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{PeerId, StateId, cbor, limits::MEMBERS_MAX},
+    base::{DeviceId, PeerId, StateId, cbor, limits::MEMBERS_MAX},
     state::{
         authority::{AdmitError, JoinRequest, Operation},
         envelope::PayloadType,
@@ -79,12 +79,16 @@ impl Server {
         state: StateId,
         cx: &mut Cx<'_>,
     ) {
-        let reader = !self.authority.is_revoked(&peer)
-            && self.authority.certified(&peer).is_some_and(|identity| self.is_member(&identity));
-        let held = reader && self.bring_group(&state, cx.loaded);
+        let held = self.may_have_trees(&peer) && self.bring_group(&state, cx.loaded);
         let group = self.groups.get(&state).filter(|_| held);
         let tree = group.and_then(|group| group.tree().ok());
         let frame = cbor::encode(&Tree { server: self.id, state, tree });
         node.send(peer, Kind::Tree, &frame, cx);
+    }
+
+    /// Whether a device is a member's, and was not revoked.
+    pub(super) fn may_have_trees(&self, device: &DeviceId) -> bool {
+        !self.authority.is_revoked(device)
+            && self.authority.certified(device).is_some_and(|identity| self.is_member(&identity))
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{
     frames::TreeRequest,
+    join::next_try,
     machine::{Cx, Node, Work},
     reads::Reads,
     server::{CommitAt, Server},
@@ -47,10 +48,24 @@ pub(super) struct Entry {
 /// A tree that was asked for.
 #[derive(Debug)]
 pub(super) struct TreeAsk {
+    /// Since when it is on the way to the head, or was asked for at all.
+    since: Timestamp,
     /// Who was asked since the last link was made.
     of: BTreeSet<PeerId>,
     /// How long the last of them has to answer.
-    pub until: Option<Timestamp>,
+    until: Option<Timestamp>,
+    /// When it goes round again, if that was everybody.
+    again: Option<Timestamp>,
+}
+
+impl TreeAsk {
+    fn new(now: Timestamp) -> Self {
+        Self { since: now, of: BTreeSet::new(), until: None, again: None }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.until.or(self.again)
+    }
 }
 
 impl Server {
@@ -94,20 +109,26 @@ impl Server {
     }
 
     /// Asks for the tree of a state: the committer first, then whoever was not asked yet, one at a time.
-    /// After everybody it goes round again where the way to the head leads through it.
+    /// After everybody it goes round again where the way to the head leads through it, ever more seldom.
+    /// Who is out by what is known here asks nobody: they would be told that it is not held.
     fn ask_for_tree(&mut self, node: &mut Node, entry: &Entry, cx: &mut Cx<'_>) {
+        if !self.may_have_trees(&node.device()) {
+            return;
+        }
         let members: Vec<_> =
             node.links.peers().filter(|peer| self.authority.certified(peer).is_some()).collect();
         let to_head = self.leads_to_head(&entry.state);
-        let ask = self
-            .trees
-            .entry(entry.state)
-            .or_insert_with(|| TreeAsk { of: BTreeSet::new(), until: None });
+        let ask = self.trees.entry(entry.state).or_insert_with(|| TreeAsk::new(cx.now));
         if ask.until.is_some_and(|until| until > cx.now) {
             return;
         }
         ask.until = None;
-        if to_head && members.iter().all(|peer| ask.of.contains(peer)) {
+        if !to_head {
+            ask.since = cx.now;
+        } else if members.iter().all(|peer| ask.of.contains(peer)) {
+            if ask.again.is_some_and(|again| again > cx.now) {
+                return;
+            }
             ask.of.clear();
         }
         let fresh = |peer: &&PeerId| !ask.of.contains(*peer);
@@ -116,6 +137,7 @@ impl Server {
         let Some(peer) = next.copied() else { return };
         ask.of.insert(peer);
         ask.until = Some(cx.now.saturating_add(TREE_PATIENCE));
+        ask.again = Some(next_try(cx.now, cx.now.since(ask.since), TREE_PATIENCE));
         let frame = cbor::encode(&TreeRequest { server: self.id, state: entry.state });
         node.send(peer, Kind::TreeRequest, &frame, cx);
     }
@@ -130,10 +152,7 @@ impl Server {
         let Some(ask) = self.trees.get_mut(state).filter(|ask| ask.of.contains(peer)) else {
             return;
         };
-        // Whoever answers at once would else be asked again at once.
-        if ask.of.len() < node.links.peers().count() {
-            ask.until = None;
-        }
+        ask.until = None;
         node.settle(self.id);
     }
 
@@ -143,6 +162,7 @@ impl Server {
         self.trees.retain(|state, _| !kept.contains_key(state));
         for ask in self.trees.values_mut() {
             ask.until = ask.until.filter(|until| *until > now);
+            ask.again = ask.again.filter(|again| *again > now);
         }
     }
 

@@ -115,8 +115,13 @@ impl Join {
     /// When something done at a time is done again: the later, the longer nobody has let us in.
     fn again(&self, done: Timestamp, least: Duration) -> Timestamp {
         let tried = self.tried_since.map(|since| done.since(since)).unwrap_or_default();
-        done.saturating_add((tried / AGAIN_PART_OF_WAIT).clamp(least, AGAIN_MAX))
+        next_try(done, tried, least)
     }
+}
+
+/// When something done at a time is done again: the later, the longer it was `tried` in vain.
+pub(super) fn next_try(done: Timestamp, tried: Duration, least: Duration) -> Timestamp {
+    done.saturating_add((tried / AGAIN_PART_OF_WAIT).clamp(least, AGAIN_MAX))
 }
 
 impl Machine {

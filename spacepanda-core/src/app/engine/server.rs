@@ -275,7 +275,7 @@ impl Server {
         let reconcile = self.reconcile_at.map(|(_, at)| at);
         let join = self.join.as_ref().and_then(Join::deadline);
         let compare = self.compare_deadline();
-        let trees = self.trees.values().filter_map(|ask| ask.until);
+        let trees = self.trees.values().filter_map(TreeAsk::deadline);
         let handover = self.handover.deadline().filter(|_| self.loaded);
         let others = [
             self.window_at,
