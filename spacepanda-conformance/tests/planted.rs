@@ -25,7 +25,7 @@ const FEW: usize = 80;
 /// What came of a bug.
 struct Found {
     bug: Bug,
-    setup: Setup,
+    profile: Profile,
     /// The seed that found it and what was violated; none did if `None`.
     by: Option<(u64, String)>,
     /// Seeds that found something without the bug as well, which ought to be none.
@@ -75,17 +75,18 @@ fn find_all(bugs: &[Bug]) -> Vec<Found> {
 
 /// Runs seeds until one finds a bug, and nothing without it.
 fn find(bug: Bug) -> Found {
-    let setup = setup(bug);
-    let run = |seed, bug| {
+    let run = |plan: &Plan, bug| {
         plant(bug);
-        let ran = run_caught(&Plan::draw(seed, setup));
+        let ran = run_caught(plan);
         plant(None);
         ran.err().map(|why| why.what)
     };
-    let mut found = Found { bug, setup, by: None, without: Vec::new() };
+    let profile = plan(bug, 0).profile;
+    let mut found = Found { bug, profile, by: None, without: Vec::new() };
     for seed in 0..seeds() {
-        let Some(what) = run(seed, Some(bug)) else { continue };
-        match run(seed, None) {
+        let plan = plan(bug, seed);
+        let Some(what) = run(&plan, Some(bug)) else { continue };
+        match run(&plan, None) {
             Some(what) => found.without.push((seed, what)),
             None => {
                 found.by = Some((seed, what));
@@ -96,26 +97,31 @@ fn find(bug: Bug) -> Found {
     found
 }
 
+/// What is to happen that a seed decides the rest of: everything is drawn, but for what hardly ever happens
+/// by chance.
+fn plan(bug: Bug, seed: u64) -> Plan {
+    let story = match bug {
+        Bug::CountsTheRemoved => include_str!("../stories/removed_on_the_far_side.txt"),
+        Bug::OverusesInvites => include_str!("../stories/used_twice.txt"),
+        _ => return Plan::draw(seed, setup(bug)),
+    };
+    Plan { seed, ..story.parse().expect("the story is a plan") }
+}
+
 /// The world that finds a bug soonest: a small one mostly, since seeds are run in order and each is the
 /// cheaper.
 fn setup(bug: Bug) -> Setup {
     let (profile, nodes, steps) = match bug {
-        Bug::MergesAnyCommit
-        | Bug::HandsOverToAnybody
-        | Bug::TakesAnyHandOver
-        | Bug::OverusesInvites => (Profile::Hostile, None, STEPS),
+        Bug::MergesAnyCommit | Bug::HandsOverToAnybody | Bug::TakesAnyHandOver => {
+            (Profile::Hostile, None, STEPS)
+        }
         Bug::NeverVotes | Bug::VotesAfterJudging | Bug::BreaksTiesById | Bug::ForgetsLeftStates => {
             (Profile::Calm, Some(NODES), FEW)
         }
-        // Many come in while a fork is open.
-        Bug::CountsNewcomers => (Profile::Calm, Some(9), FEW),
         // It takes people who are out for long, come back, or are removed while much else happens.
-        Bug::BurnsThePackage
-        | Bug::NeverPleads
-        | Bug::AnswersNoPlea
-        | Bug::AnswersPleasAgain
-        | Bug::CountsTheRemoved
-        | Bug::RemovalsTakeNothing => (Profile::Faulty, None, STEPS),
+        Bug::BurnsThePackage | Bug::NeverPleads | Bug::AnswersNoPlea | Bug::RemovalsTakeNothing => {
+            (Profile::Faulty, None, STEPS)
+        }
         _ => (Profile::Faulty, Some(NODES), FEW),
     };
     Setup { profile, nodes, steps }
@@ -127,7 +133,7 @@ impl Found {
     }
 
     fn print(&self) {
-        let (name, profile) = (self.bug.name(), self.setup.profile);
+        let (name, profile) = (self.bug.name(), self.profile);
         let (runs, what) = match &self.by {
             Some((seed, what)) => (seed + 1, what.as_str()),
             None => (seeds(), "NOT FOUND"),

@@ -318,9 +318,15 @@ impl World<'_> {
             // Of what was said before the node went on from an older copy, it has what others have: who
             // lists or reads it is compared with it message by message.
             let lost = self.nodes[node].may_have_lost(said.at);
+            // Who went for ever, is out, or went on from an older copy too gives it to nobody.
+            let has_it = |other: &View| {
+                other.node != node
+                    && !self.nodes[other.node].may_have_lost(said.at)
+                    && self.known.is_kept_at(&message, other.node)
+            };
             let listed = view.channels.get(&said.channel).into_iter().flatten();
             let Some(listed) = listed.into_iter().find(|listed| name(listed) == message) else {
-                if lost && self.known.is_kept_by(&message, node) {
+                if lost && !views.iter().any(has_it) {
                     continue;
                 }
                 return Err(format!("node {node} does not list what it accepted: {text:?}"));

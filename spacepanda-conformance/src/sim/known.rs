@@ -207,10 +207,10 @@ impl Known {
         self.messages.contains_key(message)
     }
 
-    /// Whether nobody ever kept a message but this node.
-    pub(super) fn is_kept_by(&self, message: &Name, node: usize) -> bool {
-        let alone = |keepers: &Set| keepers.iter().all(|keeper| keeper == node);
-        self.all_named(message).all(|written| self.keepers.get(&written.id).is_some_and(alone))
+    /// Whether a node ever kept a message.
+    pub(super) fn is_kept_at(&self, message: &Name, node: usize) -> bool {
+        let keeps = |keepers: &Set| keepers.has(node);
+        self.all_named(message).any(|written| self.keepers.get(&written.id).is_some_and(keeps))
     }
 
     /// Notes that what these nodes alone hold is gone with them.

@@ -51,8 +51,6 @@ bugs! {
     SavesNoDraft = "saves-no-draft",
     /// A message that waits to be opened is not noted in a row.
     ForgetsTheUnopened = "forgets-the-unopened",
-    /// Where one encrypts is not saved.
-    ForgetsTheStand = "forgets-the-stand",
     /// A state that was made or reached is not saved.
     ForgetsNewStates = "forgets-new-states",
     /// That a message was delivered is not saved.
@@ -65,8 +63,6 @@ bugs! {
     ForgetsLeftStates = "forgets-left-states",
     /// Messages are sent though somebody who is out has a leaf.
     SendsToTheRemoved = "sends-to-the-removed",
-    /// Messages are sent before it is looked at who is out.
-    SendsBeforeSettling = "sends-before-settling",
     /// Somebody who is out keeps their leaf.
     RemovesNoLeaf = "removes-no-leaf",
     /// Commits are judged by what authority says now.
@@ -85,8 +81,6 @@ bugs! {
     BreaksTiesById = "breaks-ties-by-id",
     /// The walk begins at the oldest state that is kept, not at the root.
     WalksFromTheOldestKept = "walks-from-the-oldest-kept",
-    /// Whoever came in on a branch supports it, also where it parted from others.
-    CountsNewcomers = "counts-newcomers",
     /// What somebody wrote after they were out supports a branch.
     CountsTheRemoved = "counts-the-removed",
     /// One votes after choosing anew.
@@ -97,8 +91,6 @@ bugs! {
     NeverPleads = "never-pleads",
     /// Nobody answers a plea.
     AnswersNoPlea = "answers-no-plea",
-    /// A plea that was answered is answered again.
-    AnswersPleasAgain = "answers-pleas-again",
     /// Newcomers have what was written before their time.
     SharesThePast = "shares-the-past",
     /// Newcomers lack the first that is for them.

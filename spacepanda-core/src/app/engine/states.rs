@@ -217,9 +217,7 @@ impl Server {
         {
             if let Some(kept) = self.kept.get_mut(&id) {
                 (kept.row.stand, kept.row.left) = (stands, left);
-                if !Bug::ForgetsTheStand.is_planted() {
-                    rows::put_state(&mut cx.fx.batch, kept.number, &kept.row);
-                }
+                rows::put_state(&mut cx.fx.batch, kept.number, &kept.row);
             }
         }
         self.stand = Some(state);

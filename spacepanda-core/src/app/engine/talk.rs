@@ -28,8 +28,7 @@ impl Server {
             return;
         }
         // What arrived may have put somebody out: that is looked at first.
-        let settling = node.is_settling(&self.id) && !Bug::SendsBeforeSettling.is_planted();
-        if settling || self.holds_messages(node) {
+        if node.is_settling(&self.id) || self.holds_messages(node) {
             return;
         }
         if !self.clear_stand(node, cx) {

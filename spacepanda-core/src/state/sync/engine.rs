@@ -107,11 +107,7 @@ impl SyncEngine for FrontierSync {
             }
             Event::Unshare { peer, channel } => self.unshare(peer, channel),
             Event::PassedOver { channel, tip } => self.passed_over(channel, &tip),
-            Event::NoGap { channel, tip } => {
-                if let Some(known) = self.channels.get_mut(&channel) {
-                    known.frontier.begin_after(&tip);
-                }
-            }
+            Event::NoGap { channel, tip } => self.no_gap(channel, &tip),
             Event::Advanced { channel, entry, after_gap } => {
                 self.advanced(channel, &entry, after_gap);
             }

@@ -7,7 +7,7 @@ use super::{
     frame::{Frame, List, TIPS_PER_FRAME, split},
 };
 use crate::base::{
-    Bug, ChannelId, Floors, Frontier, LogEntry, PeerId, Tip, limits::ENVELOPE_LEN_MAX,
+    Bug, ChannelId, DeviceId, Floors, Frontier, LogEntry, PeerId, Tip, limits::ENVELOPE_LEN_MAX,
 };
 
 impl FrontierSync {
@@ -19,12 +19,44 @@ impl FrontierSync {
         let closed = had_gap && !known.frontier.has_gap(&entry.device);
         let peers: Vec<PeerId> = self.peers.keys().copied().collect();
         for peer in peers {
-            self.advanced_for(peer, channel, entry, closed);
+            self.advanced_for(peer, channel, entry);
+        }
+        if closed {
+            self.tell_tips(channel, &entry.device);
         }
     }
 
-    /// Of a log with a gap no tips are told; once the last is `closed`, all of them are.
-    fn advanced_for(&mut self, peer: PeerId, channel: ChannelId, entry: &LogEntry, closed: bool) {
+    /// A log that seemed to have a gap begins after what is missing in it.
+    pub(super) fn no_gap(&mut self, channel: ChannelId, missing: &Tip) {
+        let Some(known) = self.channels.get_mut(&channel) else { return };
+        if known.frontier.begin_after(missing) && !known.frontier.has_gap(&missing.device) {
+            self.tell_tips(channel, &missing.device);
+        }
+    }
+
+    /// Of a log with a gap no tips are told; now it has none any more.
+    fn tell_tips(&mut self, channel: ChannelId, device: &DeviceId) {
+        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            let Some(known) = self.channels.get(&channel) else { return };
+            let Some(state) = self.peers.get_mut(&peer) else { return };
+            let Some(exchange) = state.shared(&channel) else { continue };
+            let (Some(scope), round) = (&exchange.scope, &mut exchange.round) else { continue };
+            let tips = known.frontier.of(device).filter(|tip| scope.admits(tip));
+            let tips: Vec<Tip> = tips.collect();
+            if tips.is_empty() {
+                continue;
+            }
+            match round.told {
+                true => tips.into_iter().for_each(|tip| round.news.tips.advance(tip, None)),
+                false => round.moved = true,
+            }
+            state.set_due(&channel);
+            self.set_ready(peer);
+        }
+    }
+
+    fn advanced_for(&mut self, peer: PeerId, channel: ChannelId, entry: &LogEntry) {
         let tip = entry.tip();
         let Some(known) = self.channels.get(&channel) else { return };
         let Some(state) = self.peers.get_mut(&peer) else { return };
@@ -43,10 +75,7 @@ impl FrontierSync {
         }
         let admitted = scope.admits(&tip) && !Bug::PushesNothing.is_planted();
         let mut pushed = 0;
-        if closed && round.told {
-            let tips = known.frontier.of(&tip.device).filter(|tip| scope.admits(tip));
-            tips.for_each(|tip| round.news.tips.advance(tip, None));
-        } else if admitted && round.told && !known.frontier.has_gap(&tip.device) {
+        if admitted && round.told && !known.frontier.has_gap(&tip.device) {
             round.news.tips.advance(tip, entry.previous.as_ref());
         }
         round.moved |= admitted && !round.told;

@@ -152,8 +152,7 @@ impl<'a> Walk<'a> {
             .filter_map(|place| {
                 let (person, commit) = (tree.nodes[place].person, tree.commit(place));
                 let supporters = support.at(place, &self.on_path, &people);
-                let everybody = Bug::CountsNewcomers.is_planted();
-                let all = supporters.count_in(if everybody { &supporters } else { &people });
+                let all = supporters.count_in(&people);
                 let own = supporters.contains(person) && people.contains(person);
                 let open = held(&place) || all > usize::from(own);
                 open.then(|| (rank(all, place, commit, roster, view), place))

@@ -135,6 +135,31 @@ fn however_often_a_gap_shows_a_peer_is_told_once_in_a_round() {
 }
 
 #[test]
+fn the_end_of_a_log_is_told_once_it_begins_where_it_seemed_to_have_a_gap() {
+    let [missing, last] = [HELD, HELD + 1].map(|number| entry(device(AUTHOR), number, 0, 0).tip());
+    let (peer, channel) = (device(1), channel(0));
+    let mut engine = FrontierSync::new();
+    let mut held = Frontier::new();
+    held.advance_after_gap(last, missing);
+    engine.handle(Event::Open { channel, frontier: held }, NOW);
+    engine.handle(Event::Connected { peer }, NOW);
+    let from = Start::Beginning;
+    engine.handle(Event::Share { peer, channel, control: false, from, up_to: None }, NOW);
+    drain(&mut engine);
+    let sent = |frame: &Frame| Action::Send { peer, bytes: frame.encode() };
+    let shown = receive(&mut engine, &frontier(vec![entry(device(7), 1, 0, 0).tip()]));
+    assert!(
+        shown.contains(&sent(&frontier(Vec::new()))),
+        "behind a gap nothing is shown: {shown:?}"
+    );
+    engine.handle(Event::NoGap { channel, tip: missing }, NOW);
+    let news = Frame::News { channel, tips: List(vec![last]), envelopes: List(Vec::new()) };
+    assert_eq!(drain(&mut engine), [sent(&news)]);
+    engine.handle(Event::NoGap { channel, tip: missing }, NOW);
+    assert_eq!(drain(&mut engine), []);
+}
+
+#[test]
 fn without_an_end_further_back_nothing_before_the_floor_is_read() {
     for shown in [None, Some(FLOOR - 1), Some(FLOOR)] {
         let mut engine = engine(WRITTEN);
