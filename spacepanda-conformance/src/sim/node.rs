@@ -5,7 +5,9 @@ use std::{
 };
 
 use spacepanda_core::{
-    app::engine::{Act, Call, Effects, Finding, Input, Loaded, Machine, Sizes, Step, Tell},
+    app::engine::{
+        Act, Call, Effects, Finding, Input, LOAD_ROUNDS_MAX, Loaded, Machine, Sizes, Step, Tell,
+    },
     base::{Bug, ChannelId, DeviceId, IdentityId, LogEntry, ServerId, StateId, Timestamp},
     store::ProviderStorageBackend,
 };
@@ -15,8 +17,6 @@ use super::{
     known::Name, network::Network, plan::CrashAt,
 };
 
-/// Rounds of loading for one step.
-const ROUNDS_MAX: usize = 4;
 /// Steps that one happening may cause.
 const STEPS_MAX: usize = 50_000;
 /// The shortest sleep of a node.
@@ -351,7 +351,7 @@ impl Node {
 impl Running {
     fn step(&mut self, now: Timestamp, chance: &mut Chance) -> Result<Option<Effects>, String> {
         let mut loaded = Loaded::default();
-        for _ in 0..=ROUNDS_MAX {
+        for _ in 0..=LOAD_ROUNDS_MAX {
             match self.machine.step(&loaded, now, chance.secret()) {
                 Step::Idle => return Ok(None),
                 Step::Load(reads) => {
@@ -360,7 +360,7 @@ impl Running {
                 Step::Done(effects) => return Ok(Some(effects)),
             }
         }
-        Err(format!("a step asks for more after {ROUNDS_MAX} rounds of loading"))
+        Err(format!("a step asks for more after {LOAD_ROUNDS_MAX} rounds of loading"))
     }
 
     fn keep(&mut self, mut effects: Effects, progress: &mut Progress) -> Result<(), String> {

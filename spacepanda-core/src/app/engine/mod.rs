@@ -61,5 +61,5 @@ pub use input::{
 };
 pub use invite::JoinLink;
 pub use machine::Machine;
-pub use reads::{Loaded, Missing, Reads};
+pub use reads::{LOAD_ROUNDS_MAX, Loaded, Missing, Reads};
 pub use sizes::Sizes;

@@ -8,6 +8,11 @@ use crate::{
     store::{Namespace, Page, Placement},
 };
 
+/// Rounds of loading for one step. It takes five where devices fork their logs and use a name twice: an entry;
+/// the rows of its place and its name; the row beside, if the place is taken; and both rows of whoever has
+/// the name.
+pub const LOAD_ROUNDS_MAX: usize = 6;
+
 /// What a step must know before it can be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reads {

@@ -16,7 +16,9 @@ use super::{
 };
 use crate::{
     app::{
-        engine::{AppError, Call, Command, Effects, Event, Input, Loaded, Reply, Step},
+        engine::{
+            AppError, Call, Command, Effects, Event, Input, LOAD_ROUNDS_MAX, Loaded, Reply, Step,
+        },
         os,
     },
     base::{DeviceId, IdentityId, Result},
@@ -28,8 +30,6 @@ use crate::{
 pub(super) const REQUESTS_MAX: usize = 256;
 /// Calls that wait for their answers; while there are as many, no further one is taken.
 const CALLS_MAX: usize = 4_096;
-/// Rounds of loading for one step.
-const ROUNDS_MAX: usize = 4;
 /// How often the node looks whether its addresses have changed.
 const ADDRESSES_PERIOD: Duration = Duration::from_secs(30);
 /// The longest sleep: a machine that was suspended reads the clock again after it.
@@ -186,7 +186,7 @@ impl<M: Machinery> Driver<M> {
     async fn step(&mut self) -> Result<(), Fault> {
         let mut loaded = Loaded::default();
         let (now, seed) = (os::now(), os::seed()?);
-        for _ in 0..=ROUNDS_MAX {
+        for _ in 0..=LOAD_ROUNDS_MAX {
             match self.machine.step(&loaded, now, seed.clone()) {
                 Step::Idle => {
                     self.busy = false;
@@ -196,7 +196,7 @@ impl<M: Machinery> Driver<M> {
                 Step::Done(effects) => return self.keep(effects).await,
             }
         }
-        Err(Fault::rounds(ROUNDS_MAX))
+        Err(Fault::rounds(LOAD_ROUNDS_MAX))
     }
 
     async fn keep(&mut self, mut effects: Effects) -> Result<(), Fault> {

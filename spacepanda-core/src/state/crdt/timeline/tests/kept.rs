@@ -54,6 +54,19 @@ fn both_branches_of_a_forked_log_have_an_entry() {
 }
 
 #[test]
+fn where_logs_fork_and_use_a_name_twice_four_rounds_of_loading_and_no_more_are_needed() {
+    let (early, late) = (place(5, 1, 3), place(6, 1, 4));
+    let mut store = Store::default();
+    store.put(&early, &entry(1, 1));
+    store.put(&late, &entry(2, 2));
+    store.put(&late, &entry(3, 3));
+    // Beside another, and its name is taken from one that stands beside another.
+    store.put(&early, &entry(4, 3));
+    assert_eq!(store.rounds, 4);
+    assert!(store.find(&early, 4).unwrap().first && !store.find(&late, 3).unwrap().first);
+}
+
+#[test]
 fn of_two_envelopes_with_one_name_the_first_has_it_whichever_came_first() {
     let (early, late) = ((place(1, 1, 1), entry(8, 1)), (place(2, 1, 2), entry(2, 1)));
     for order in [[&early, &late], [&late, &early]] {

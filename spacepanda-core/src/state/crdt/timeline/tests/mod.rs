@@ -19,6 +19,8 @@ use crate::{
 struct Store {
     rows: BTreeMap<(Namespace, Bytes), Bytes>,
     loads: usize,
+    /// How often the last step asked for rows.
+    rounds: usize,
 }
 
 impl Store {
@@ -27,6 +29,7 @@ impl Store {
         step: impl Fn(&mut Batch, &Rows) -> Result<Step<T>, RowError>,
     ) -> (T, Batch) {
         let mut rows = Rows::new();
+        self.rounds = 0;
         loop {
             let mut batch = Batch::new();
             match step(&mut batch, &rows).unwrap() {
@@ -37,6 +40,7 @@ impl Store {
                 Step::Load(keys) => {
                     assert!(batch.is_empty(), "nothing changes before all is there");
                     assert!(!keys.is_empty());
+                    self.rounds += 1;
                     for key in keys {
                         let value = self.rows.get(&key).cloned();
                         self.loads += 1;
