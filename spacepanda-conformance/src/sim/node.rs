@@ -60,6 +60,8 @@ pub(super) struct Node {
     pub(super) saves: u32,
     /// Whether it said last that it waits to come back.
     pub(super) heals: bool,
+    /// Whether it said last that it was let in and waits to be in the group.
+    pub(super) is_let_in: bool,
     /// What it showed of each message last.
     pub(super) shown: BTreeMap<Name, Shown>,
     /// Messages handed over to it in this life, as far as they were counted.
@@ -142,6 +144,7 @@ impl Node {
             failures: 0,
             saves: 0,
             heals: false,
+            is_let_in: false,
             shown: BTreeMap::new(),
             handed_over: 0,
             due: None,
@@ -198,7 +201,7 @@ impl Node {
         let kept = Kept::open(backend).map_err(|error| format!("open the store: {error}"))?;
         let name = self.ids.is_none().then(|| self.name.clone());
         self.life += 1;
-        (self.heals, self.handed_over) = (false, 0);
+        (self.heals, self.is_let_in, self.handed_over) = (false, false, 0);
         self.running = Some(Running {
             machine: match self.finding {
                 None => Machine::new(name),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use spacepanda_core::{
     app::engine::{
-        AppError, Call, Command, Continuity, Event, Input, JoinLink, Reply, ServerSummary,
+        AppError, Call, Command, Continuity, Event, Input, JoinLink, JoinStep, Reply, ServerSummary,
     },
     base::{ChannelId, ServerId},
     state::{identity::KeyPair, mls::tree::Window},
@@ -304,6 +304,9 @@ impl World<'_> {
                 self.nodes[node].finding = None;
                 // A copy that finds itself behind is another device of the same person.
                 self.nodes[self.clones.original(node)].devices.insert(device);
+            }
+            Event::JoinProgress { step, .. } => {
+                self.nodes[node].is_let_in = step > JoinStep::Admitted && step < JoinStep::Joined;
             }
             Event::Healing { waiting, .. } => self.nodes[node].heals = waiting.is_some(),
             Event::Message { message, .. } => {

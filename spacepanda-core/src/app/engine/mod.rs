@@ -28,6 +28,7 @@ mod join;
 mod keep;
 mod links;
 mod machine;
+mod misled;
 mod new_device;
 mod packages;
 mod pleas;

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Pleas of one's own that nobody answered, after which one starts over if one may.
-const VAIN_PLEAS: usize = 3;
+pub(super) const VAIN_PLEAS: usize = 3;
 /// How long each other member waits longer than the one before, where nobody is entitled by office.
 const ROOT_TURN: Duration = Duration::from_secs(60 * 60);
 /// Members who wrote within this time are asked for by a root that no office entitles to.
@@ -165,6 +165,9 @@ impl Server {
     fn may_start_over_at(&self, node: &Node) -> Option<Timestamp> {
         let head = self.head?;
         let me = node.me().identity();
+        if self.stand == Some(head) && may_start_over(&self.matrix, &me) && self.misleads(node) {
+            return Some(Timestamp::ZERO);
+        }
         // A head that is kept and not stood on yet is about to be.
         if self.stand == Some(head) || self.may_stand_on(&head) || !self.is_member(&me) {
             return None;

@@ -5,7 +5,7 @@ use std::sync::{
 
 use super::help::{GatedStore, World, on_call, saves, tells, waits};
 use crate::{
-    app::engine::{AppError, Call, Effects, Input, Reads, Step, Tell},
+    app::engine::{AppError, Call, Effects, Input, LOAD_ROUNDS_MAX, Reads, Step, Tell},
     store::Batch,
 };
 
@@ -123,29 +123,28 @@ async fn a_machine_that_cannot_go_on_closes_the_node_with_its_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_has_four_rounds_of_loading_and_no_more() {
-    let load = |key: &'static str| {
-        let rows = vec![(super::help::ROWS, key.into())];
+async fn a_step_has_so_many_rounds_of_loading_and_no_more() {
+    let load = |key: usize| {
+        let rows = vec![(super::help::ROWS, key.to_string().into())];
         Step::Load(Reads { rows, ..Reads::default() })
     };
     let rule = on_call(move |call: Call, name| {
-        let mut steps = vec![load("1"), load("2"), load("3"), load("4")];
-        if name == "five" {
-            steps.push(load("5"));
-        }
+        let rounds = LOAD_ROUNDS_MAX + usize::from(name == "too many");
+        let mut steps: Vec<Step> = (0..rounds).map(load).collect();
         steps.push(saves(name, Vec::new(), call));
         steps
     });
     let world = World::open(rule).await;
     world.store.open_gate();
-    world.call("four").await.unwrap().unwrap();
+    world.call("many").await.unwrap().unwrap();
     let rounds: Vec<usize> =
         world.loaded.lock().unwrap().iter().map(|loaded| loaded.rows.len()).collect();
-    assert!(rounds.ends_with(&[0, 1, 2, 3, 4, 0]), "{rounds:?}");
+    let all: Vec<usize> = (0..=LOAD_ROUNDS_MAX).chain([0]).collect();
+    assert!(rounds.ends_with(&all), "{rounds:?}");
 
-    let error = world.call("five").await.unwrap().unwrap_err();
+    let error = world.call("too many").await.unwrap().unwrap_err();
     assert_eq!(error.code(), "store.failed");
-    assert!(!world.store.holds("five"));
+    assert!(!world.store.holds("too many"));
     world.call("again").await.unwrap().unwrap();
     assert_eq!(world.machines.load(Ordering::Relaxed), 2);
 }

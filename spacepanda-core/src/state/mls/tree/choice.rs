@@ -40,6 +40,13 @@ impl CommitTree {
         self.walk(view, &|_| true)
     }
 
+    /// The path that those choose who hold the same, and could check none of the commits: somebody who
+    /// came in later, say.
+    pub fn choose_unchecked(&self, view: &dyn View) -> Option<Choice> {
+        let unchecked = Self { verdicts: BTreeMap::new(), ..self.clone() };
+        unchecked.walk(view, &|_| true)
+    }
+
     /// Where this device encrypts: the end (`head`) of the same walk over what it can reach. `None` if
     /// that is nothing. It is the head if that can be reached.
     ///
