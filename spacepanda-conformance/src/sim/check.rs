@@ -82,7 +82,7 @@ impl World<'_> {
     }
 
     /// The members, by all that is not gone for ever.
-    pub(super) fn members(&mut self) -> BTreeSet<IdentityId> {
+    fn members(&mut self) -> BTreeSet<IdentityId> {
         let gone: Vec<usize> =
             (0..self.nodes.len()).filter(|node| self.nodes[*node].gone).collect();
         self.known.note_gone(&gone);

@@ -336,11 +336,9 @@ impl Known {
     /// Every message, by channel.
     pub(super) fn tips(&self) -> BTreeMap<ChannelId, Vec<Tip>> {
         let mut tips: BTreeMap<ChannelId, Vec<Tip>> = BTreeMap::new();
-        for ((device, ..), written) in
-            self.messages.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one)))
-        {
-            let tip = Tip { device: *device, number: written.number, id: written.id };
-            tips.entry(written.channel).or_default().push(tip);
+        for ((device, _, channel), all) in &self.messages {
+            let tip = |one: &Written| Tip { device: *device, number: one.number, id: one.id };
+            tips.entry(*channel).or_default().extend(all.iter().map(tip));
         }
         tips
     }

@@ -98,7 +98,7 @@ impl World<'_> {
             Step::Join { by, .. } => {
                 let link = self.story.invite(by)?;
                 let command = Command::JoinServer { link: self.story.invites[link].link.clone() };
-                self.story.people[who].joins.0 += 1;
+                self.story.people[who].joins += 1;
                 self.call(who, command, Asked::Join { step, link });
             }
             Step::Say { .. } => self.say(who, server)?,
@@ -267,11 +267,12 @@ impl World<'_> {
             Event::Joined { channel, .. } => {
                 let person = &mut self.story.people[node];
                 person.joined = true;
-                person.joins.1 += 1;
                 // So is a copy, and a new device.
                 let one = self.clones.original(node) == node && self.nodes[node].devices.len() < 2;
-                if one && person.joins.1 > person.joins.0 {
-                    return Err(format!("node {node} is told twice that it is in"));
+                match person.joins.checked_sub(1) {
+                    Some(left) => person.joins = left,
+                    None if one => return Err(format!("node {node} is told twice that it is in")),
+                    None => {}
                 }
                 self.meet_channel(node, channel);
             }

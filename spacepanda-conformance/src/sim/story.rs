@@ -67,8 +67,8 @@ pub(super) struct Story {
 pub(super) struct Person {
     /// Whether its node told that a join is complete.
     pub(super) joined: bool,
-    /// How often it asked to come in, and how often it was told that it is.
-    pub(super) joins: (usize, usize),
+    /// How often it asked to come in and was not told yet that it is.
+    pub(super) joins: usize,
     /// Whether it left or was removed, perhaps.
     pub(super) out: bool,
     /// The invite by which it asked to come in last.

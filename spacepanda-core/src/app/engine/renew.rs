@@ -101,9 +101,9 @@ impl Server {
     /// Notes, when a first peer is met, that this device was away for longer than the window: others
     /// have let go of the states that its leaf was renewed in.
     pub(super) fn note_absence(&mut self, now: Timestamp) {
-        let hours = self.stand_group().map(|group| u64::from(group.settings().window_hours));
-        let Some((hours, met)) = hours.zip(self.caught_up_at) else { return };
-        self.renewal.absent |= now.since(met) > Duration::from_secs(hours * 60 * 60);
+        let window = self.stand_group().map(|group| group.settings().window());
+        let Some((window, met)) = window.zip(self.caught_up_at) else { return };
+        self.renewal.absent |= now.since(met) > window.duration();
     }
 
     fn may_renew(&self, node: &Node) -> bool {

@@ -190,7 +190,11 @@ impl Server {
     /// The pleas of a device in vain that the root of the chosen path did not know of: it answers all
     /// others, as whoever it begins with lets everybody in.
     fn in_vain_since_the_root(&self, device: &DeviceId, head: &StateId) -> Vec<Plea> {
-        let mut pleas = self.pleas().in_vain(device, head);
+        self.since_the_root(self.pleas().in_vain(device, head))
+    }
+
+    /// Those of some pleas that the root of the chosen path did not know of.
+    pub(super) fn since_the_root(&self, mut pleas: Vec<Plea>) -> Vec<Plea> {
         let view = self.view();
         if let Some(root) = self.choice.as_ref().map(|choice| choice.root) {
             pleas.retain(|plea| !view.knows(&root, &plea.envelope));
@@ -208,10 +212,8 @@ impl Server {
 
     fn write_root(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> Option<()> {
         let generation = self.tree.newest_root(&self.view())?.generation.checked_add(1)?;
-        let Window { hours, states } = self.stand_group().map_or(Window::default(), |group| {
-            let settings = group.settings();
-            Window { hours: settings.window_hours, states: settings.window_states }
-        });
+        let Window { hours, states } =
+            self.stand_group().map_or(Window::default(), |group| group.settings().window());
         let settings = Settings { generation, window_hours: hours, window_states: states };
         let account = node.me();
         let group = Group::create(

@@ -227,10 +227,7 @@ impl Server {
     /// How long the group keeps states that were left.
     pub(super) fn group_window(&self) -> Window {
         let group = self.stand_group().or_else(|| self.groups.values().next());
-        group.map_or_else(Window::default, |group| {
-            let settings = group.settings();
-            Window { hours: settings.window_hours, states: settings.window_states }
-        })
+        group.map_or_else(Window::default, |group| group.settings().window())
     }
 
     /// Lets go of states whose window has passed.
@@ -256,11 +253,11 @@ impl Server {
         for state in ended.into_iter().filter(|state| Some(*state) != self.head) {
             node.queue(Work::EndState(self.id, state));
         }
-        let hours = window.duration();
-        for number in self.outlived_packages(hours, cx.now) {
+        let lasts = window.duration();
+        for number in self.outlived_packages(lasts, cx.now) {
             node.queue(Work::ForgetPackage(self.id, number));
         }
-        let until = |kept: tree::Kept| kept.left_at.map(|left| left.saturating_add(hours));
+        let until = |kept: tree::Kept| kept.left_at.map(|left| left.saturating_add(lasts));
         self.window_at = kept.into_iter().filter_map(until).filter(|until| *until > cx.now).min();
     }
 

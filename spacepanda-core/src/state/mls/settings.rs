@@ -5,7 +5,7 @@ use openmls::prelude::{
     ProtocolVersion, RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension,
 };
 
-use super::{MlsError, version::Program};
+use super::{MlsError, tree::Window, version::Program};
 use crate::base::{ServerId, cbor};
 
 /// The format of the extension in the group context.
@@ -36,6 +36,13 @@ pub struct Settings {
     pub window_hours: u16,
     /// How many newer states are kept before a state ends.
     pub window_states: u16,
+}
+
+impl Settings {
+    /// How long the group keeps states that were left.
+    pub fn window(&self) -> Window {
+        Window { hours: self.window_hours, states: self.window_states }
+    }
 }
 
 /// The content of the extension: format, generation, version, window in hours, window in states.
