@@ -1,7 +1,7 @@
 //! Stories of groups in virtual time, each told to its end: everybody is in one group and talks, nothing
 //! that was accepted is lost, and a newcomer comes in, also 90 days later.
 
-use spacepanda_conformance::sim::{Plan, Totals, run_caught};
+use spacepanda_conformance::sim::{Plan, Totals, World, run_caught};
 
 fn told(story: &str) -> Totals {
     let plan: Plan = story.parse().expect("the story is a plan");
@@ -56,6 +56,16 @@ fn whoever_was_let_in_again_and_does_not_know_it_hears_it() {
 fn a_copy_that_runs_beside_its_original_ends_both_until_one_is_a_new_device() {
     let totals = told(include_str!("../stories/cloned.txt"));
     assert_eq!((totals.clones, totals.lost), (1, 0), "{totals:?}");
+}
+
+#[test]
+fn whoever_lacks_what_nobody_holds_any_more_is_told_whose_words_they_are() {
+    let plan: Plan = include_str!("../stories/gap.txt").parse().expect("the story is a plan");
+    let mut told = Vec::new();
+    let mut watch =
+        |line: &str| told.extend(line.split_once("Event(Missing").map(|it| it.1.to_owned()));
+    World::builder(&plan).watch(&mut watch).run().unwrap_or_else(|violation| panic!("{violation}"));
+    assert!(matches!(&*told, [once] if once.contains(r#"of: ["p1"]"#)), "{told:?}");
 }
 
 /// 2 is let in while a disk stalls from a moment on, and 1 writes all the while.

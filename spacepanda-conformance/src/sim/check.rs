@@ -151,6 +151,10 @@ impl World<'_> {
                 // anybody can open is compared message by message.
                 (status.unopened, status.asked) = (0, Vec::new());
             }
+            if !status.missing.is_empty() && self.keeps_all() {
+                return Err(format!("node {node} misses what nobody ever lost: {status:?}"));
+            }
+            status.missing = Vec::new();
             if self.known.has_forks() {
                 // What is said in a log that forks is not held alike by who came in later.
                 let hash = self.nodes[node].control_hash(&server);
@@ -268,8 +272,11 @@ impl World<'_> {
                 text: matches!(message.text, Text::Known(_)),
                 delivered: message.state == MessageState::Delivered,
             };
-            // An old copy knows less, and of two messages with one name either is shown.
-            let stays = self.known.is_one(&name(message)) && self.nodes[node].restored.is_none();
+            // An old copy knows less, of two messages with one name either is shown, and what a copy said
+            // that ran beside this node has to be handed over, though its text waited here, too.
+            let stays = self.known.is_one(&name(message))
+                && self.nodes[node].restored.is_none()
+                && !self.known.cloned.contains(&message.device);
             let before = self.nodes[node].shown.insert(name(message), shown);
             if before.is_some_and(|before| stays && shown.is_less_than(before)) {
                 return Err(format!("node {node} takes back what it showed: {message:?}"));
@@ -427,6 +434,12 @@ impl World<'_> {
     /// Whether nobody means harm, and no copy of a node ran beside it.
     fn each_speaks_alone(&self) -> bool {
         self.puppets.is_empty() && self.known.cloned.is_empty()
+    }
+
+    /// Whether nobody ever lost what they held, and nobody hides what they hold.
+    fn keeps_all(&self) -> bool {
+        let mut nodes = self.nodes.iter();
+        self.each_speaks_alone() && nodes.all(|node| node.restored.is_none() && !node.gone)
     }
 
     /// Counts what was handed over to a node since it was last asked.

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt::Display};
 use spacepanda::{AppError, Message, MessageId};
 
 use super::{
-    reply::{Id, MemberLine, MessageLine, Outcome, ServerLine, StatusLine, unopened},
+    reply::{Id, MemberLine, MessageLine, Outcome, ServerLine, StatusLine, missing, unopened},
     told::Told,
 };
 use crate::cli::screen::{Clock, Day, Tone, has_colours, plain, short, toned};
@@ -113,7 +113,7 @@ impl People {
             Told::DeviceRenewed { device } => {
                 format!("This is your device {} now", short(device.0))
             }
-            Told::Unopened { message, .. } => plain(message),
+            Told::Unopened { message, .. } | Told::Missing { message, .. } => plain(message),
             Told::CaughtUp { .. } => return Vec::new(),
             Told::Continuity { continuity, message } => format!("{continuity}: {message}"),
             Told::MessageHeld { message, .. } => format!("Your message waits: {message}"),
@@ -215,6 +215,8 @@ impl People {
             if let (Some(count @ 1..), Some(asked)) = (status.unopened, &status.asked) {
                 lines.push(plain(&unopened(count, asked)));
             }
+            let missing_of = status.missing.iter().filter(|of| !of.is_empty());
+            lines.extend(missing_of.map(|of| plain(&missing(of))));
         }
         lines
     }

@@ -91,6 +91,14 @@ pub(super) fn unopened(count: usize, asked: &[String]) -> String {
     }
 }
 
+/// What is said of what nobody who was met holds, and of who wrote it.
+pub(super) fn missing(of: &[String]) -> String {
+    match of {
+        [] => "nothing is missing any more".to_owned(),
+        of => format!("something of {} is missing: nobody who was here holds it", of.join(", ")),
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct MemberLine {
     pub(super) identity: Id<IdentityId>,
@@ -134,6 +142,8 @@ pub(super) struct StatusLine {
     pub(super) unopened: Option<usize>,
     /// Who was asked for them.
     pub(super) asked: Option<Vec<String>>,
+    /// Of whom something is missing that nobody who was met holds.
+    pub(super) missing: Option<Vec<String>>,
 }
 
 impl StatusLine {
@@ -158,6 +168,7 @@ impl StatusLine {
             unopened: server.as_ref().map(|server| server.unopened),
             state_hash: server.as_ref().map(|server| hex(&server.state_hash)),
             asked: server.as_ref().map(|server| server.asked.clone()),
+            missing: server.as_ref().map(|server| server.missing.clone()),
             server: id.map(Id),
             channel: channel.map(Id),
             stand: server.as_ref().and_then(|server| server.stand).map(Id),

@@ -7,7 +7,7 @@ use spacepanda::{
 
 use super::{
     folder::Place,
-    reply::{Id, split, unopened},
+    reply::{Id, missing, split, unopened},
 };
 
 /// An event, with its keys in their order.
@@ -104,6 +104,12 @@ pub(super) enum Told {
         server: Id<ServerId>,
         count: usize,
         asked: Vec<String>,
+        message: String,
+    },
+    /// Something is not held by anybody who was met.
+    Missing {
+        server: Id<ServerId>,
+        of: Vec<String>,
         message: String,
     },
     CaughtUp {
@@ -207,6 +213,9 @@ impl Told {
                 message: unopened(count, &asked),
                 asked,
             },
+            Event::Missing { server, of } => {
+                Self::Missing { server: Id(server), message: missing(&of), of }
+            }
             Event::CaughtUp { server, device } => {
                 Self::CaughtUp { server: Id(server), device: Id(device) }
             }
@@ -275,6 +284,13 @@ mod tests {
             format!(
                 "{{\"event\":\"unopened\",\"server\":\"{of}\",\"count\":3,\"asked\":[\"Alice\"],\
                  \"message\":\"3 messages cannot be opened yet: asked Alice\"}}"
+            )
+        );
+        assert_eq!(
+            json(Event::Missing { server, of: vec!["Alice".to_owned(), "Bob".to_owned()] }),
+            format!(
+                "{{\"event\":\"missing\",\"server\":\"{of}\",\"of\":[\"Alice\",\"Bob\"],\
+                 \"message\":\"something of Alice, Bob is missing: nobody who was here holds it\"}}"
             )
         );
     }

@@ -13,10 +13,10 @@ mod puppet;
 mod speech;
 mod states;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    plan::Deed,
+    plan::{Deed, Malice},
     trace::Kind,
     world::{Happening, World},
 };
@@ -86,7 +86,10 @@ impl World<'_> {
         let ours = 0..self.plan_nodes();
         let honest = ours.filter(|node| !self.is_hostile(*node) && !self.nodes[*node].gone);
         let links = self.story.invites.iter().map(|invite| invite.link.clone()).collect();
-        let messages = self.known.tips();
+        let messages = match deed.malice {
+            Malice::Ask => self.known.tips(),
+            _ => BTreeMap::new(),
+        };
         let plot = Plot::new(held, deed, self.now, honest.collect(), links, puppet, messages);
         let errands = plot.errands(deed.malice);
         self.note(Kind::World, who, format_args!("{deed:?}: {} errands", errands.len()));

@@ -241,6 +241,13 @@ pub enum Event {
         /// The names of those who were asked.
         asked: Vec<String>,
     },
+    /// Something is missing here that nobody who was met holds, or nothing is any more.
+    Missing {
+        /// In which server.
+        server: ServerId,
+        /// The names of those who wrote it.
+        of: Vec<String>,
+    },
     /// The group of a server is not whole here, or is again.
     Healing {
         /// Which server.

@@ -274,6 +274,8 @@ pub struct ServerStatus {
     pub unopened: usize,
     /// The names of those who were asked for them.
     pub asked: Vec<String>,
+    /// The names of those of whose words or acts something is missing that nobody who was met holds.
+    pub missing: Vec<String>,
     /// Why nothing is written in it now; what is accepted waits.
     pub hold: Option<Hold>,
 }

@@ -102,7 +102,7 @@ impl Server {
                 }
                 self.release(node, &envelope, from);
             }
-            Verdict::See => self.see(node, &envelope, from, cx.now),
+            Verdict::See => self.see(node, &envelope, from, cx),
             Verdict::Wait(..) | Verdict::Gap(_)
                 if from.is_some_and(|peer| self.authority.certified(&peer).is_none())
                     && !self.waiting.has_room_for_strangers() => {}
@@ -350,17 +350,19 @@ impl Server {
             return;
         }
         self.look_at_own(node, &envelope, cx);
-        self.see(node, &envelope, Some(from), cx.now);
+        self.see(node, &envelope, Some(from), cx);
     }
 
     /// Remembers the order of what is not appended, since it is from before this node's person came in.
-    fn see(&mut self, node: &mut Node, envelope: &Verified, from: Option<PeerId>, now: Timestamp) {
+    fn see(&mut self, node: &mut Node, envelope: &Verified, from: Option<PeerId>, cx: &mut Cx<'_>) {
         let header = envelope.header();
+        let missing = self.missing_of();
         if let Some(channel) = self.channels.get_mut(&header.channel) {
             channel.remember_bare(envelope.id(), header.order);
             if channel.frontier.begin_after(&envelope.tip()) {
                 let (channel, tip) = (header.channel, envelope.tip());
-                node.sync.handle(Event::NoGap { channel, tip }, now);
+                node.sync.handle(Event::NoGap { channel, tip }, cx.now);
+                self.tell_missing(&missing, cx);
             }
         }
         self.release(node, envelope, from);

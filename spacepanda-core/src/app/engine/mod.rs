@@ -21,6 +21,7 @@ mod error;
 mod event;
 mod found;
 mod frames;
+mod gaps;
 mod handover;
 mod input;
 mod invite;

@@ -237,6 +237,7 @@ impl Server {
             state_hash: self.state_hash(),
             unopened,
             asked,
+            missing: self.names_of(&self.missing_of()),
             hold: self.hold(node),
         }
     }

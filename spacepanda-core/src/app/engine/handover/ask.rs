@@ -143,7 +143,7 @@ impl Server {
         wanted.map(|wanted| self.names_of(&wanted.people)).unwrap_or_default()
     }
 
-    fn names_of(&self, people: &BTreeSet<IdentityId>) -> Vec<String> {
+    pub(in super::super) fn names_of(&self, people: &BTreeSet<IdentityId>) -> Vec<String> {
         let mut names: Vec<_> = people.iter().map(|identity| self.name_of(identity)).collect();
         names.sort_unstable();
         names
