@@ -3,6 +3,17 @@
 
 use spacepanda_conformance::sim::{Plan, Totals, World, run_caught};
 
+/// What people are told in a story of one kind of event, in order.
+fn events(story: &str, of: &str) -> Vec<String> {
+    let plan: Plan = story.parse().expect("the story is a plan");
+    let (mut told, event) = (Vec::new(), format!("Event({of}"));
+    let mut watch =
+        |line: &str| told.extend(line.split_once(&event).map(|(_, what)| what.to_owned()));
+    let ran = World::builder(&plan).watch(&mut watch).run();
+    ran.unwrap_or_else(|violation| panic!("{violation}\n{plan}"));
+    told
+}
+
 fn told(story: &str) -> Totals {
     let plan: Plan = story.parse().expect("the story is a plan");
     match run_caught(&plan) {
@@ -60,12 +71,16 @@ fn a_copy_that_runs_beside_its_original_ends_both_until_one_is_a_new_device() {
 
 #[test]
 fn whoever_lacks_what_nobody_holds_any_more_is_told_whose_words_they_are() {
-    let plan: Plan = include_str!("../stories/gap.txt").parse().expect("the story is a plan");
-    let mut told = Vec::new();
-    let mut watch =
-        |line: &str| told.extend(line.split_once("Event(Missing").map(|it| it.1.to_owned()));
-    World::builder(&plan).watch(&mut watch).run().unwrap_or_else(|violation| panic!("{violation}"));
+    let told = events(include_str!("../stories/gap.txt"), "Missing");
     assert!(matches!(&*told, [once] if once.contains(r#"of: ["p1"]"#)), "{told:?}");
+}
+
+#[test]
+fn whoever_is_left_behind_is_told_what_the_group_waits_for_and_that_it_is_whole_again() {
+    let told = events(include_str!("../stories/come_back.txt"), "Healing");
+    let says = |what: &str| told.iter().any(|event| event.contains(what));
+    assert!(says(r#"Some("waiting for a member who is on the chosen branch")"#), "{told:?}");
+    assert!(told.last().is_some_and(|event| event.contains("waiting: None")), "{told:?}");
 }
 
 /// 2 is let in while a disk stalls from a moment on, and 1 writes all the while.

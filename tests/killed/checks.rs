@@ -32,19 +32,54 @@ pub(crate) fn all_is_well(story: &mut Story) {
     // From here on everybody knows who is in: what is said is for all of them.
     let last = last_words(story);
     have_one_state(story);
-    let people = &mut story.people;
-    let of_all: Vec<_> = people.iter_mut().map(|person| lists(person, &last, |_| false)).collect();
-    let people = &story.people;
-    let accepted = people.iter().flat_map(|person| &person.acknowledged);
-    let accepted: Vec<_> = accepted.chain(&story.kept_of_guests).chain(&last).collect();
+    let Story { people, guest, kept_of_guests, .. } = story;
+    let mut guest = guest.as_mut().map(|guest| &mut guest.person);
+    let everybody = people.iter().chain(guest.as_deref());
+    let accepted = everybody.flat_map(|person| &person.acknowledged).chain(&*kept_of_guests);
+    let accepted: Vec<Sent> = accepted.chain(&last).cloned().collect();
+    let has_all = |messages: &[Value]| {
+        let ids: BTreeSet<_> =
+            messages.iter().filter_map(|message| message["id"].as_str()).collect();
+        accepted.iter().all(|sent| ids.contains(sent.id.as_str()))
+            && messages.iter().all(|message| message["text"].is_string())
+    };
+    let of_all: Vec<_> = people.iter_mut().map(|person| lists(person, has_all)).collect();
     for (person, listed) in people.iter().zip(&of_all) {
         holds_once(&person.name, listed, &accepted);
         assert_eq!(*listed, of_all[0], "{} lists what Alice does not, or not so", person.name);
     }
     println!("{} messages accepted, {} listed", accepted.len(), of_all[0].len());
-    if let Some(guest) = &mut story.guest {
-        lists(&mut guest.person, &last, |message| message["reason"] == TOO_EARLY);
+    if let Some(guest) = &mut guest {
+        reads_on(guest, &last, &of_all[0]);
     }
+}
+
+/// Of each author somebody who came late reads nothing, or everything from some message on, since whoever
+/// wrote that knew of them: once, and in the order of all.
+fn reads_on(late: &mut Person, last: &[Sent], all: &[Listed]) {
+    let authors: BTreeSet<_> = all.iter().filter_map(|[_, author, _]| author.as_str()).collect();
+    let due = |read: &[Listed]| {
+        let of_author = |author: &str| {
+            let by = all.iter().filter(move |[_, by, _]| by == author);
+            by.skip_while(|message| !read.contains(message)).count()
+        };
+        authors.iter().map(|author| of_author(author)).sum::<usize>()
+    };
+    let listed = lists(late, |messages| {
+        let is_read = |message: &&Value| message["text"].is_string();
+        let read: Vec<Listed> = messages.iter().filter(is_read).map(listed).collect();
+        let has = |sent: &Sent| read.iter().any(|[id, ..]| id == sent.id.as_str());
+        let excused = |message: &Value| message["reason"] == TOO_EARLY;
+        messages.iter().all(|message| is_read(&message) || excused(message))
+            && last.iter().all(has)
+            && read.len() == due(&read)
+    });
+    let ids: BTreeSet<_> = listed.iter().filter_map(|[id, ..]| id.as_str()).collect();
+    assert_eq!(ids.len(), listed.len(), "{}: an id twice", late.name);
+    let read: Vec<_> = listed.iter().filter(|[.., text]| text.is_string()).collect();
+    let in_order = all.iter().filter(|message| read.contains(message));
+    assert!(read.iter().copied().eq(in_order), "{} lists in another order than Alice", late.name);
+    println!("{}, who came late, reads {} of them", late.name, read.len());
 }
 
 fn have_one_state(story: &mut Story) {
@@ -63,25 +98,21 @@ fn last_words(story: &mut Story) -> Vec<Sent> {
     story.everybody().map(say).collect()
 }
 
-/// Waits until the last words are listed, everything has a text, unless it is `excused`, and everything
-/// of one's own is delivered; then returns what is listed.
-fn lists(person: &mut Person, last: &[Sent], excused: impl Fn(&Value) -> bool) -> Vec<Listed> {
+/// Waits until what is listed is as it has to be, and everything of one's own is delivered; then returns
+/// what is listed.
+fn lists(person: &mut Person, is_whole: impl Fn(&[Value]) -> bool) -> Vec<Listed> {
     let messages = |history: &Value| history["messages"].as_array().unwrap().clone();
-    let history = person.chat.until(HISTORY, |history| {
-        let messages = messages(history);
-        let ids: BTreeSet<_> =
-            messages.iter().filter_map(|message| message["id"].as_str()).collect();
-        last.iter().all(|sent| ids.contains(sent.id.as_str()))
-            && messages.iter().all(|message| message["text"].is_string() || excused(message))
-    });
+    let history = person.chat.until(HISTORY, |history| is_whole(&messages(history)));
     person.chat.until("/status", |status| status["pending"] == 0);
-    let messages = messages(&history);
-    let listed = |message: &Value| ["id", "name", "text"].map(|key| message[key].clone());
-    messages.iter().map(listed).collect()
+    messages(&history).iter().map(listed).collect()
+}
+
+fn listed(message: &Value) -> Listed {
+    ["id", "name", "text"].map(|key| message[key].clone())
 }
 
 /// No id and no text twice, and everything that was accepted, as it was written.
-fn holds_once(name: &str, listed: &[Listed], accepted: &[&Sent]) {
+fn holds_once(name: &str, listed: &[Listed], accepted: &[Sent]) {
     let texts: BTreeSet<_> = listed.iter().filter_map(|[.., text]| text.as_str()).collect();
     assert_eq!(texts.len(), listed.len(), "{name}: a text twice");
     let by_id: BTreeMap<_, _> =

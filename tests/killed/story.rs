@@ -19,6 +19,8 @@ const NEXT_KILL_MS_MAX: u64 = 250;
 const MEETING_MAX: Duration = Duration::from_secs(3);
 /// For how long one process is listened to before the others are.
 const TURN: Duration = Duration::from_millis(5);
+/// What is said while a guest is there, in the end.
+const WORDS_TO_A_GUEST: usize = 20;
 /// Messages in all: a history lists a thousand.
 const MESSAGES_MAX: usize = 900;
 
@@ -156,13 +158,21 @@ impl Story {
         }
     }
 
-    /// Waits until nothing that was begun is under way any more.
+    /// Lets a guest be there, to whom something is said, and waits until nothing that was begun is under way
+    /// any more.
     pub(crate) fn come_to_rest(&mut self) {
+        if self.guest.is_none() {
+            self.change_members();
+        }
         let until = Instant::now() + PATIENCE;
         let under_way =
             |story: &Self| story.guest.as_ref().is_some_and(|guest| guest.stage != Stage::In);
         while under_way(self) {
             assert!(Instant::now() < until, "a guest who neither comes nor goes");
+            self.listen(Instant::now() + TURN);
+        }
+        for _ in 0..WORDS_TO_A_GUEST {
+            self.say_something();
             self.listen(Instant::now() + TURN);
         }
         for person in self.everybody() {

@@ -43,7 +43,7 @@ struct Args {
     /// How many runs are made at once; as many as there are cores unless said otherwise.
     #[arg(long)]
     jobs: Option<usize>,
-    /// Prints one line of JSON and nothing else.
+    /// Prints one line of JSON and nothing else; a run that fails is not cut down.
     #[arg(long)]
     json: bool,
     /// Prints the trace of one run: of the plan, or the first seed.
@@ -110,7 +110,7 @@ impl Args {
             failed.is_none()
         });
         bar.finish_and_clear();
-        self.report(ran, begun.elapsed(), &totals, failed.as_ref().map(|(_, violation)| violation));
+        self.report(ran, begun.elapsed(), &totals, failed.as_ref());
         let Some((plan, violation)) = failed else { return Ok(true) };
         if !self.json {
             self.cut_down(&plan, violation);
@@ -133,7 +133,13 @@ impl Args {
         ProgressBar::new(runs).with_style(style)
     }
 
-    fn report(&self, ran: u64, took: Duration, totals: &Totals, failed: Option<&Violation>) {
+    fn report(
+        &self,
+        ran: u64,
+        took: Duration,
+        totals: &Totals,
+        failed: Option<&(Plan, Violation)>,
+    ) {
         let rate = ran as f64 / took.as_secs_f64();
         let virtual_seconds = totals.took.as_secs();
         if self.json {
@@ -142,7 +148,8 @@ impl Args {
             line.insert("runs".to_owned(), json!(ran));
             line.insert("runs_per_second".to_owned(), json!(rate));
             line.insert("virtual_seconds".to_owned(), json!(virtual_seconds));
-            line.insert("violation".to_owned(), json!(failed.map(ToString::to_string)));
+            line.insert("violation".to_owned(), json!(failed.map(|(_, what)| what.to_string())));
+            line.insert("again".to_owned(), json!(failed.map(|(plan, _)| self.again(plan))));
             println!("{}", Value::Object(line));
             return;
         }
@@ -153,26 +160,31 @@ impl Args {
         println!("{virtual_seconds:>12} seconds of virtual time");
     }
 
+    fn again(&self, plan: &Plan) -> String {
+        if let Some(path) = &self.plan {
+            return again_by(&format!("--plan {}", path.display()));
+        }
+        let (seed, profile, steps) = (plan.seed, plan.profile, self.steps);
+        let nodes = self.nodes.map(|nodes| format!(" --nodes {nodes}")).unwrap_or_default();
+        let next = seed + 1;
+        again_by(&format!("--seeds {seed}..{next} --profile {profile} --steps {steps}{nodes}"))
+    }
+
     /// Says what failed and how to see it again, and cuts it down.
     fn cut_down(&self, plan: &Plan, violation: Violation) {
-        println!("\nVIOLATION {violation}");
-        match &self.plan {
-            Some(path) => println!("again: spacepanda-sim --trace --plan {}", path.display()),
-            None => {
-                let (seed, profile, steps) = (plan.seed, plan.profile, self.steps);
-                let nodes = self.nodes.map(|nodes| format!(" --nodes {nodes}")).unwrap_or_default();
-                println!(
-                    "again: cargo run --release -p spacepanda-conformance --features sim --bin \
-                     spacepanda-sim -- --trace --seeds {seed}..{} --profile {profile} --steps \
-                     {steps}{nodes}",
-                    seed + 1
-                );
-            }
-        }
+        println!("\nVIOLATION {violation}\nagain: {}", self.again(plan));
         let (shrunk, violation) = shrink(plan, violation, SHRINK_WITHIN);
         let (before, after) = (plan.entries.len(), shrunk.entries.len());
         println!("\ncut down from {before} to {after} entries: {violation}\n\n{shrunk}");
     }
+}
+
+/// The command that runs a plan again and shows its trace.
+fn again_by(arguments: &str) -> String {
+    format!(
+        "cargo run --release -p spacepanda-conformance --features sim --bin spacepanda-sim -- \
+         --trace {arguments}"
+    )
 }
 
 fn read_plan(path: &PathBuf) -> Result<Plan, String> {

@@ -5,7 +5,13 @@ use spacepanda_core::{
     base::{ChannelId, DeviceId, IdentityId, ServerId, StateId, limits::WAITING_PER_SERVER_MAX},
 };
 
-use super::{known::Name, node::Shown, trace::Kind, world::World};
+use super::{
+    known::Name,
+    node::{Node, Shown},
+    people::SERVER_NAME,
+    trace::Kind,
+    world::World,
+};
 
 /// Steps that a node has to make at once, at most.
 const WORK_MAX: usize = 20_000;
@@ -53,7 +59,7 @@ impl World<'_> {
             self.lists_members(server, node, &members)?;
             views.push(self.view(server, node)?);
         }
-        (self.outcome.unread, self.outcome.lost) = (0, 0);
+        (self.outcome.lost, self.outcome.lost_with_a_disk) = self.count_lost(&views);
         for view in &views {
             self.nothing_is_lost(view, &views)?;
             self.nothing_is_forged(view)?;
@@ -118,6 +124,9 @@ impl World<'_> {
                 other => return Err(format!("node {node} lists no servers: {other:?}")),
             };
             let here = servers.iter().find(|summary| summary.server == server);
+            if let Some(other) = here.filter(|summary| summary.name != SERVER_NAME) {
+                return Err(format!("node {node} shows a name that nobody may give: {other:?}"));
+            }
             match here.map(|summary| (summary.joined, summary.member)) {
                 Some((true, true)) => good.push(node),
                 other => {
@@ -219,10 +228,20 @@ impl World<'_> {
         node: usize,
         members: &BTreeSet<IdentityId>,
     ) -> Result<(), String> {
-        let listed: BTreeSet<_> = match self.ask(node, Command::Members { server })? {
-            Ok(Reply::Members(members)) => members.iter().map(|member| member.identity).collect(),
+        let listed = match self.ask(node, Command::Members { server })? {
+            Ok(Reply::Members(listed)) => listed,
             other => return Err(format!("node {node} lists no members: {other:?}")),
         };
+        // A member who means harm is called as they like; nobody else by a name that is not their own.
+        for member in &listed {
+            let is_theirs = |of: &Node| of.ids.is_some_and(|(it, _)| it == member.identity);
+            let whose = self.nodes.iter().position(is_theirs);
+            let whose = whose.filter(|of| !self.is_hostile(*of) && !self.nodes[*of].is_guest());
+            if whose.is_some_and(|of| member.name != Node::name_of(of)) {
+                return Err(format!("node {node} shows a name that nobody may give: {member:?}"));
+            }
+        }
+        let listed: BTreeSet<_> = listed.iter().map(|member| member.identity).collect();
         if listed == *members {
             return Ok(());
         }
@@ -352,6 +371,38 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How many of the messages that were accepted nobody reads though they are for somebody, and how many
+    /// such were on one disk alone that went for good or was replaced by an older copy.
+    fn count_lost(&self, views: &[View]) -> (usize, usize) {
+        let (mut lost, mut with_a_disk) = (0, 0);
+        for said in self.story.said.iter().filter(|said| !self.is_hostile(said.node)) {
+            let reads = |view: &View| {
+                let listed = view.channels.get(&said.channel).into_iter().flatten();
+                let mut same = listed.filter(|message| message.id == said.id);
+                same.any(|message| message.text == Text::Known(said.text.clone()))
+            };
+            if views.iter().any(reads) {
+                continue;
+            }
+            let author = &self.nodes[said.node];
+            let as_device = |device: &DeviceId| (*device, said.id, said.channel);
+            let mut names = author.devices.iter().map(as_device);
+            let is_there = views.iter().any(|view| view.node == said.node);
+            let is_for_somebody = match names.find(|name| self.known.is_written(name)) {
+                Some(name) => {
+                    let is_for = |view: &View| self.known.is_for(&name, &view.device);
+                    self.known.counts_surely(&name) && views.iter().any(is_for)
+                }
+                // Who is out, or a copy that is over, has nobody to write to.
+                None => is_there || author.gone && !self.clones.is_one(said.node),
+            };
+            let disk_is_gone = author.gone || author.may_have_lost(said.at);
+            lost += usize::from(is_for_somebody && !disk_is_gone);
+            with_a_disk += usize::from(is_for_somebody && disk_is_gone);
+        }
+        (lost, with_a_disk)
     }
 
     /// `other` lists everything in `view` that is for it, in the same order, and reads what it can.

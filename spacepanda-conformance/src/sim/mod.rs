@@ -6,10 +6,10 @@
 //! is under way, frames are altered, doubled and late, some nodes cannot reach or hear each other, sleep,
 //! crash around a save, cannot save, have clocks that jump, or never return. In the end all is well
 //! again, the world runs until it is quiet, and what must hold is checked, now, after a restart, and
-//! after 90 days:
+//! once a newcomer came in; in one run of eight, the long ones, also after 90 days:
 //!
 //! - everybody in good standing stands on the group's head with one state hash, which covers authority,
-//!   structure and timeline; who has a leaf there, and whom each node lists, is who is a member by rules
+//!   structure and what is held of each channel; names are those that their people gave; who has a leaf there, and whom each node lists, is who is a member by rules
 //!   that are written down once more here;
 //! - everything accepted is at whoever it is for, once, in one order, from whoever signed it, as they said
 //!   it, readable if its group's state held them;

@@ -124,7 +124,7 @@ pub(super) struct Progress {
 impl Node {
     pub(super) fn new(index: usize, clock: Clock) -> Self {
         Self {
-            name: format!("p{index}"),
+            name: Self::name_of(index),
             clock,
             life: 0,
             last_call: 0,
@@ -149,6 +149,11 @@ impl Node {
             handed_over: 0,
             due: None,
         }
+    }
+
+    /// What the person is called.
+    pub(super) fn name_of(index: usize) -> String {
+        format!("p{index}")
     }
 
     pub(super) fn guest(index: usize, guest: Box<dyn Guest>) -> Self {

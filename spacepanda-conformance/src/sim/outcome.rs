@@ -67,8 +67,10 @@ totals! {
     messages,
     /// Messages that somebody could not read in the end who lists them.
     unread,
-    /// Messages accepted from a member in good standing that nobody else lists, though they are for them.
+    /// Messages accepted that are for somebody, and that nobody reads in the end.
     lost,
+    /// Such messages that were on one disk alone, which went for good or was replaced by an older copy.
+    lost_with_a_disk,
     /// Commits.
     commits,
     /// States on which several commits were made.

@@ -16,6 +16,8 @@ use super::{
     world::{BEGIN, Happening, World},
 };
 
+/// What the founder calls the server, and nobody else calls otherwise.
+pub(super) const SERVER_NAME: &str = "home";
 /// How long somebody waits before they try again.
 const AGAIN: Duration = Duration::from_secs(4);
 /// Later it is this part of the time that has passed.
@@ -63,7 +65,7 @@ impl World<'_> {
     fn found(&mut self) {
         match self.story.server {
             None => {
-                let (name, window) = ("home".into(), Window::default());
+                let (name, window) = (SERVER_NAME.into(), Window::default());
                 self.call(0, Command::CreateServer { name, window }, Asked::Server);
             }
             Some(_) => self.invite(0, 0, None, true),

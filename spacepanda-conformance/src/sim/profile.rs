@@ -3,8 +3,7 @@ use std::{fmt, str::FromStr};
 /// Whether nodes may be away for longer than a group's old states are kept: they heal only where they
 /// can plead and are let in anew.
 pub const LONG_ABSENCES: bool = true;
-/// Whether people who were removed or left come in again. What was written in between is not for them, so
-/// that the logs they hold would have a gap, which no log may have.
+/// Whether people who were removed or left come in again. What was written in between is not for them.
 pub const COMING_BACK: bool = true;
 /// Whether devices may go for ever.
 pub const NEVER_RETURNING: bool = true;

@@ -12,7 +12,7 @@ pub(super) const HELP: [(&str, &str); 17] = [
     (
         "/server create [--window HOURS] NAME",
         "make a server, and write in its first channel; who steals a disk can open what was written \
-         within the window, 72 hours unless told",
+         within the window, 72 hours unless told, or since you last met somebody",
     ),
     ("/servers", "list the servers you are in, or are joining"),
     ("/channel create NAME", "make a channel in the current server"),

@@ -27,6 +27,8 @@ const LONG_SLEEP_MAX: Duration = Duration::from_secs(120 * 24 * 60 * 60);
 const LONG_ONE_IN: u64 = 8;
 /// How long everybody idles before that.
 const IDLE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// One long run of so many has a partition that lasts as long as people may be away.
+const PARTED_ONE_IN: u64 = 2;
 /// How far a clock jumps at most.
 const JUMP_MAX_MS: i64 = 5 * 60 * 1_000;
 /// Of ten steps so many are messages.
@@ -88,6 +90,7 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
         draw.faults(setup.steps * FAULTS_IN_TEN / 10);
         draw.rollbacks(Chance::new(seed, "rollbacks"));
         draw.clones(Chance::new(seed, "clones"));
+        draw.long_partition(Chance::new(seed, "partitions"));
     }
     if setup.profile == Profile::Hostile {
         draw.deeds(setup.steps * DEEDS_IN_TEN / 10);
@@ -184,6 +187,16 @@ impl Draw {
         }
     }
 
+    /// In half of the long runs the group is parted for long, and each side goes on by itself.
+    fn long_partition(&mut self, mut chance: Chance) {
+        if self.is_long && chance.once_in(PARTED_ONE_IN) {
+            let at = JOINS_UNTIL + chance.within(SPREAD - JOINS_UNTIL);
+            let lasts = for_long(&mut chance, LONG_SLEEP_MAX);
+            let far = (0..self.nodes).filter(|_| chance.once_in(2)).collect();
+            self.put(at, What::Break(Fault::Part { far, lasts }));
+        }
+    }
+
     /// One or two members mean harm, each in several ways.
     fn deeds(&mut self, count: usize) {
         let mut hostile: Vec<(usize, Vec<Malice>)> = Vec::new();
@@ -245,20 +258,18 @@ impl Draw {
         }
     }
 
-    /// From seconds up: each length of sleep is as likely as one ten times as long.
     fn sleep(&mut self) -> Duration {
         let most = if LONG_ABSENCES && self.is_long { LONG_SLEEP_MAX } else { SLEEP_MAX };
-        let mut within = most;
-        while within > FAULT_MAX && self.chance.once_in(2) {
-            within /= 10;
-        }
-        whole_ms(self.chance.within(within))
+        for_long(&mut self.chance, most)
     }
 
-    /// Where somebody sleeps longer than the rest lasts, people go on meanwhile, and after it.
+    /// Where somebody sleeps, or the group is parted, longer than the rest lasts, people go on meanwhile,
+    /// and after it.
     fn stretch(&mut self) {
         let longest = self.entries.iter().filter_map(|entry| match &entry.what {
-            What::Break(Fault::Sleep { lasts, .. }) if *lasts > SPREAD => Some((*lasts, entry.at)),
+            What::Break(Fault::Sleep { lasts, .. } | Fault::Part { lasts, .. }) => {
+                (*lasts > SPREAD).then_some((*lasts, entry.at))
+            }
             _ => None,
         });
         let Some((lasts, from)) = longest.max() else { return };
@@ -284,6 +295,15 @@ impl Draw {
     fn put(&mut self, at: Duration, what: What) {
         self.entries.push(Entry { at: whole_ms(at), what });
     }
+}
+
+/// From seconds up: each length is as likely as one ten times as long.
+fn for_long(chance: &mut Chance, most: Duration) -> Duration {
+    let mut within = most;
+    while within > FAULT_MAX && chance.once_in(2) {
+        within /= 10;
+    }
+    whole_ms(chance.within(within))
 }
 
 fn whole_ms(duration: Duration) -> Duration {

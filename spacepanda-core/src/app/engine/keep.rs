@@ -356,13 +356,12 @@ impl Server {
     /// Remembers the order of what is not appended, since it is from before this node's person came in.
     fn see(&mut self, node: &mut Node, envelope: &Verified, from: Option<PeerId>, cx: &mut Cx<'_>) {
         let header = envelope.header();
-        let missing = self.missing_of();
         if let Some(channel) = self.channels.get_mut(&header.channel) {
             channel.remember_bare(envelope.id(), header.order);
             if channel.frontier.begin_after(&envelope.tip()) {
                 let (channel, tip) = (header.channel, envelope.tip());
                 node.sync.handle(Event::NoGap { channel, tip }, cx.now);
-                self.tell_missing(&missing, cx);
+                self.note_gaps(cx.now);
             }
         }
         self.release(node, envelope, from);

@@ -225,6 +225,8 @@ impl Machine {
     /// When [`Input::Tick`] is due next.
     pub fn deadline(&self) -> Option<Timestamp> {
         let servers = self.servers.values().filter_map(Server::deadline);
+        let gaps = self.servers.values().filter_map(|server| server.gaps.at);
+        let servers = servers.chain(gaps);
         servers.chain(self.node.links.deadline()).chain(self.node.sync.deadline()).min()
     }
 
@@ -403,6 +405,7 @@ impl Machine {
         for id in ids {
             let Some(server) = self.servers.get_mut(&id) else { continue };
             let due = server.deadline().is_some_and(|at| at <= cx.now);
+            server.tell_gaps(cx);
             if server.tick_join(&mut self.node, cx) {
                 self.dial_for_join(&id, cx);
             }

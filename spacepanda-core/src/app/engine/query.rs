@@ -237,7 +237,7 @@ impl Server {
             state_hash: self.state_hash(),
             unopened,
             asked,
-            missing: self.names_of(&self.missing_of()),
+            missing: self.missing(),
             hold: self.hold(node),
         }
     }

@@ -8,6 +8,7 @@ use super::{
     choose::Weighed,
     comeback::Comeback,
     enter::TreeAsk,
+    gaps::Gaps,
     handover::HandOver,
     join::Join,
     machine::{Cx, Node},
@@ -103,6 +104,7 @@ pub(super) struct Server {
     pub roots: Roots,
     /// When this device starts the group over, unless somebody answers before.
     pub start_over_at: Option<Timestamp>,
+    pub gaps: Gaps,
     pub counts: Counts,
 }
 
@@ -185,6 +187,7 @@ impl Server {
             window_at: None,
             roots: Roots::default(),
             start_over_at: None,
+            gaps: Gaps::default(),
             counts: Counts::default(),
         }
     }

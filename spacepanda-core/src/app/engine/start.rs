@@ -134,6 +134,7 @@ impl Machine {
         }
         server.loaded = true;
         server.open_for_sync(&mut self.node, server.control, cx.now);
+        server.note_gaps(cx.now);
         server.resettle_quietly(&mut self.node);
         self.node.settle(id);
         // The last of them may have been kept, and not looked at, when the node stopped.
@@ -149,6 +150,7 @@ impl Machine {
         server.channels.insert(channel, Channel::load(channel, number, cx.loaded));
         self.node.channels.insert(channel, id);
         server.open_for_sync(&mut self.node, channel, cx.now);
+        server.note_gaps(cx.now);
     }
 }
 

@@ -80,7 +80,6 @@ impl Server {
         let device = node.numbers.device(header.sender, &mut cx.fx.batch);
         let own = header.sender == node.device();
         let after_gap = self.is_after_gap(envelope, cx.loaded);
-        let missing = self.missing_of();
         let Some(channel) = self.channels.get_mut(&channel_id) else { return };
         let names_news = channel.advance(envelope, device, own, after_gap, &mut cx.fx.batch);
         let entry = envelope.log_entry();
@@ -96,7 +95,7 @@ impl Server {
             cx.fx.log.push((channel_id, entry.clone()));
         }
         node.sync.handle(Event::Advanced { channel: channel_id, entry, after_gap }, cx.now);
-        self.tell_missing(&missing, cx);
+        self.note_gaps(cx.now);
         if channel_id == self.control {
             self.take_in_control(envelope);
         }

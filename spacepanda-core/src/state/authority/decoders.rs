@@ -59,8 +59,15 @@ fn operations(s: &mut Sampler) -> Vec<Vec<u8>> {
         Operation::Leave,
         Operation::SetNickname { target: Some(s.identity()), name: name(s) },
         Operation::SetNickname { target: None, name: name(s) },
+        Operation::AddDevice { certificate: certificate(s).1.certificate().clone() },
+        revoke_device(s),
     ];
     operations.iter().map(Operation::encode).collect()
+}
+
+fn revoke_device(s: &mut Sampler) -> Operation {
+    let identity = KeyPair::from_secret(Secret::new(s.bytes()));
+    Operation::revoke_device(&identity, &s.server(), s.device())
 }
 
 fn heard(s: &mut Sampler) -> Vec<HeardLine> {

@@ -188,6 +188,7 @@ fn whom_we_add_talks_renews_adds_moves_up_and_is_removed() {
             builder.add_member(MlsMessage::from_bytes(&made.package).unwrap()).unwrap()
         });
     let of_alice = follow(&of_alice, &added).unwrap();
+    assert_same(&of_alice, &of_bob);
     let tree = of_bob.export_tree().to_bytes().unwrap();
     let joined = join(body.welcome.as_deref().unwrap(), &tree, &made.private, &seed(7)).unwrap();
     assert_eq!((joined.state_id(), joined.sender()), (payload.child, bob.device()));
@@ -200,10 +201,15 @@ fn whom_we_add_talks_renews_adds_moves_up_and_is_removed() {
     second_follow(&mut of_bob, &sent);
     of_carol = follow(&of_carol, &sent.envelope).unwrap();
     assert_same(&of_carol, &of_bob);
+    assert_same(&sent.group, &of_bob);
+    let of_alice = sent.group;
 
     let sent = carol.commit(&of_carol, &removing(&[&bob]), 6);
     let removed = second_follow(&mut of_bob, &sent);
     assert!(matches!(removed, CommitEffect::Removed { .. }));
+    let of_alice = follow(&of_alice, &sent.envelope).unwrap();
+    let of_two = [&of_alice, &sent.group].map(|group| group.mls.epoch_authenticator().as_slice());
+    assert_eq!(of_two[0], of_two[1]);
 }
 
 #[test]
