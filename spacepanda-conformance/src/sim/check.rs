@@ -59,7 +59,7 @@ impl World<'_> {
             self.lists_members(server, node, &members)?;
             views.push(self.view(server, node)?);
         }
-        (self.outcome.lost, self.outcome.lost_with_a_disk) = self.count_lost(&views);
+        self.count_lost(&views);
         for view in &views {
             self.nothing_is_lost(view, &views)?;
             self.nothing_is_forged(view)?;
@@ -373,10 +373,10 @@ impl World<'_> {
         Ok(())
     }
 
-    /// How many of the messages that were accepted nobody reads though they are for somebody, and how many
-    /// such were on one disk alone that went for good or was replaced by an older copy.
-    fn count_lost(&self, views: &[View]) -> (usize, usize) {
-        let (mut lost, mut with_a_disk) = (0, 0);
+    /// Counts the messages that were accepted and that nobody reads though they are for somebody; apart from
+    /// others those that nobody who is there ever held.
+    fn count_lost(&mut self, views: &[View]) {
+        let mut lost = Vec::new();
         for said in self.story.said.iter().filter(|said| !self.is_hostile(said.node)) {
             let reads = |view: &View| {
                 let listed = view.channels.get(&said.channel).into_iter().flatten();
@@ -386,23 +386,30 @@ impl World<'_> {
             if views.iter().any(reads) {
                 continue;
             }
-            let author = &self.nodes[said.node];
             let as_device = |device: &DeviceId| (*device, said.id, said.channel);
-            let mut names = author.devices.iter().map(as_device);
-            let is_there = views.iter().any(|view| view.node == said.node);
-            let is_for_somebody = match names.find(|name| self.known.is_written(name)) {
-                Some(name) => {
-                    let is_for = |view: &View| self.known.is_for(&name, &view.device);
-                    self.known.counts_surely(&name) && views.iter().any(is_for)
-                }
-                // Who is out, or a copy that is over, has nobody to write to.
-                None => is_there || author.gone && !self.clones.is_one(said.node),
+            let mut names = self.nodes[said.node].devices.iter().map(as_device);
+            let written = names.find(|name| self.known.is_written(name));
+            let is_for = |view: &View| match &written {
+                Some(name) => self.known.is_for(name, &view.device),
+                // It waits at its author, who is there or went for ever; who is out has nobody to write to.
+                None => view.node == said.node || self.nodes[said.node].gone,
             };
-            let disk_is_gone = author.gone || author.may_have_lost(said.at);
-            lost += usize::from(is_for_somebody && !disk_is_gone);
-            with_a_disk += usize::from(is_for_somebody && disk_is_gone);
+            let holds = |view: &View| {
+                let written = written.as_ref();
+                let kept = written.is_some_and(|name| self.known.is_kept_at(name, view.node));
+                let has_it = kept || view.node == said.node;
+                has_it && !self.nodes[view.node].may_have_lost(said.at)
+            };
+            let counts = written.as_ref().is_none_or(|name| self.known.counts_surely(name));
+            if counts && views.iter().any(is_for) {
+                lost.push((said.node, said.text.clone(), views.iter().any(holds)));
+            }
         }
-        (lost, with_a_disk)
+        self.outcome.lost = lost.iter().filter(|(.., is_held)| *is_held).count();
+        self.outcome.lost_with_holders = lost.len() - self.outcome.lost;
+        for (node, text, _) in lost {
+            self.note(Kind::World, node, format_args!("said what nobody reads: {text:?}"));
+        }
     }
 
     /// `other` lists everything in `view` that is for it, in the same order, and reads what it can.
@@ -487,10 +494,11 @@ impl World<'_> {
         self.puppets.is_empty() && self.known.cloned.is_empty()
     }
 
-    /// Whether nobody ever lost what they held, and nobody hides what they hold.
+    /// Whether nobody ever lost what they held, and nobody left with it or hides it.
     fn keeps_all(&self) -> bool {
         let mut nodes = self.nodes.iter();
-        self.each_speaks_alone() && nodes.all(|node| node.restored.is_none() && !node.gone)
+        let stays = self.outcome.removals == 0 && self.each_speaks_alone();
+        stays && nodes.all(|node| node.restored.is_none() && !node.gone)
     }
 
     /// Counts what was handed over to a node since it was last asked.

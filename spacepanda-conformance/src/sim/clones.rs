@@ -40,11 +40,6 @@ impl Clones {
         self.of.len()
     }
 
-    /// Whether a node is a copy.
-    pub(super) fn is_one(&self, node: usize) -> bool {
-        self.of.values().any(|clone| *clone == node)
-    }
-
     /// Whose words are said at a node.
     pub(super) fn original(&self, node: usize) -> usize {
         let mut all = self.of.iter();

@@ -67,10 +67,11 @@ totals! {
     messages,
     /// Messages that somebody could not read in the end who lists them.
     unread,
-    /// Messages accepted that are for somebody, and that nobody reads in the end.
+    /// Messages accepted that are for somebody and held by somebody, and that nobody reads in the end.
     lost,
-    /// Such messages that were on one disk alone, which went for good or was replaced by an older copy.
-    lost_with_a_disk,
+    /// Messages accepted that only those held who left, were put out, went for ever, or went on from an older
+    /// copy, before anybody else had them.
+    lost_with_holders,
     /// Commits.
     commits,
     /// States on which several commits were made.

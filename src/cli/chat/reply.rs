@@ -339,7 +339,8 @@ mod tests {
                 "{{\"reply\":\"status\",\"ok\":true,\"identity\":\"{id}\",\"device\":\"{id}\",\
                  \"addresses\":[\"quic://127.0.0.1:7\"],\"peers\":[],\"pending\":2,\"epoch\":null,\
                  \"healing\":null,\"members\":null,\"state_hash\":null,\"server\":null,\"channel\":null,\
-                  \"stand\":null,\"head\":null,\"continuity\":\"sure\",\"unopened\":null,\"asked\":null}}"
+                  \"stand\":null,\"head\":null,\"continuity\":\"sure\",\"unopened\":null,\"asked\":null,\
+                  \"missing\":null}}"
             )
         );
     }
