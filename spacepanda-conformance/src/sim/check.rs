@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spacepanda_core::{
-    app::engine::{Command, Message, MessageState, Reply, ServerStatus, Text},
+    app::engine::{Command, Message, MessageState, Reply, ServerStatus, ServerSummary, Text},
     base::{ChannelId, DeviceId, IdentityId, ServerId, StateId, limits::WAITING_PER_SERVER_MAX},
 };
 
@@ -124,7 +124,8 @@ impl World<'_> {
                 other => return Err(format!("node {node} lists no servers: {other:?}")),
             };
             let here = servers.iter().find(|summary| summary.server == server);
-            if let Some(other) = here.filter(|summary| summary.name != SERVER_NAME) {
+            let is_named = |summary: &&ServerSummary| summary.joined && summary.name != SERVER_NAME;
+            if let Some(other) = here.filter(is_named) {
                 return Err(format!("node {node} shows a name that nobody may give: {other:?}"));
             }
             match here.map(|summary| (summary.joined, summary.member)) {
