@@ -89,12 +89,12 @@ impl Scope {
     }
 
     /// Where those logs begin for the reader of which it holds, with `have`, an end further back: what
-    /// is between is missing from its log.
+    /// is between is missing from its log. An end right before may stand on another branch of a fork.
     pub(super) fn bridged(&self, have: &Frontier) -> Floors {
         let Start::Floors(floors) = &self.from else { return Floors::new() };
         let behind = |(device, floor): (&DeviceId, &u64)| {
             let held = have.number(device);
-            (held > 0 && held < floor.saturating_sub(1)).then_some((*device, *floor))
+            (held > 0 && held < *floor).then_some((*device, *floor))
         };
         floors.iter().filter_map(behind).collect()
     }
