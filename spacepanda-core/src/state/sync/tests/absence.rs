@@ -161,7 +161,12 @@ fn the_end_of_a_log_is_told_once_it_begins_where_it_seemed_to_have_a_gap() {
 
 #[test]
 fn without_an_end_further_back_nothing_before_the_floor_is_read() {
-    for shown in [None, Some(FLOOR - 1), Some(FLOOR)] {
+    // An end right before the floor may stand on another branch of a fork: that is read from the beginning.
+    for (shown, bare_below) in [
+        (None, Floors::new()),
+        (Some(FLOOR), Floors::new()),
+        (Some(FLOOR - 1), Floors::from([(device(AUTHOR), FLOOR)])),
+    ] {
         let mut engine = engine(WRITTEN);
         let tips = shown.map(|number| entry(device(AUTHOR), number, 0, 0).tip());
         let actions = receive(&mut engine, &frontier(tips.into_iter().collect()));
@@ -169,8 +174,8 @@ fn without_an_end_further_back_nothing_before_the_floor_is_read() {
             Action::Load { floors, bare_below, .. } => Some((floors.clone(), bare_below.clone())),
             _ => None,
         });
-        let floors = Floors::from([(device(AUTHOR), FLOOR)]);
-        assert_eq!(read, Some((floors, Floors::new())));
+        let from = if bare_below.is_empty() { FLOOR } else { 1 };
+        assert_eq!(read, Some((Floors::from([(device(AUTHOR), from)]), bare_below)));
     }
 }
 
