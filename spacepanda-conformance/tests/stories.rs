@@ -3,9 +3,13 @@
 
 use spacepanda_conformance::sim::{Plan, Totals, World, run_caught};
 
+fn plan(story: &str) -> Plan {
+    story.parse().expect("the story is a plan")
+}
+
 /// What people are told in a story of one kind of event, in order.
 fn events(story: &str, of: &str) -> Vec<String> {
-    let plan: Plan = story.parse().expect("the story is a plan");
+    let plan = plan(story);
     let (mut told, event) = (Vec::new(), format!("Event({of}"));
     let mut watch =
         |line: &str| told.extend(line.split_once(&event).map(|(_, what)| what.to_owned()));
@@ -15,7 +19,7 @@ fn events(story: &str, of: &str) -> Vec<String> {
 }
 
 fn told(story: &str) -> Totals {
-    let plan: Plan = story.parse().expect("the story is a plan");
+    let plan = plan(story);
     match run_caught(&plan) {
         Ok(outcome) => outcome.totals,
         Err(violation) => panic!("{violation}\n{plan}"),

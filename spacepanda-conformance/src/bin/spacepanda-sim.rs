@@ -160,14 +160,21 @@ impl Args {
         println!("{virtual_seconds:>12} seconds of virtual time");
     }
 
+    /// The command that runs a plan again and shows its trace.
     fn again(&self, plan: &Plan) -> String {
-        if let Some(path) = &self.plan {
-            return again_by(&format!("--plan {}", path.display()));
-        }
-        let (seed, profile, steps) = (plan.seed, plan.profile, self.steps);
-        let nodes = self.nodes.map(|nodes| format!(" --nodes {nodes}")).unwrap_or_default();
-        let next = seed + 1;
-        again_by(&format!("--seeds {seed}..{next} --profile {profile} --steps {steps}{nodes}"))
+        let which = match &self.plan {
+            Some(path) => format!("--plan {}", path.display()),
+            None => {
+                let (seed, profile, steps) = (plan.seed, plan.profile, self.steps);
+                let nodes = self.nodes.map(|nodes| format!(" --nodes {nodes}")).unwrap_or_default();
+                let next = seed + 1;
+                format!("--seeds {seed}..{next} --profile {profile} --steps {steps}{nodes}")
+            }
+        };
+        format!(
+            "cargo run --release -p spacepanda-conformance --features sim --bin spacepanda-sim -- \
+             --trace {which}"
+        )
     }
 
     /// Says what failed and how to see it again, and cuts it down.
@@ -177,14 +184,6 @@ impl Args {
         let (before, after) = (plan.entries.len(), shrunk.entries.len());
         println!("\ncut down from {before} to {after} entries: {violation}\n\n{shrunk}");
     }
-}
-
-/// The command that runs a plan again and shows its trace.
-fn again_by(arguments: &str) -> String {
-    format!(
-        "cargo run --release -p spacepanda-conformance --features sim --bin spacepanda-sim -- \
-         --trace {arguments}"
-    )
 }
 
 fn read_plan(path: &PathBuf) -> Result<Plan, String> {

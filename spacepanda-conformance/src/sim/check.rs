@@ -9,6 +9,7 @@ use super::{
     known::Name,
     node::{Node, Shown},
     people::SERVER_NAME,
+    story::Said,
     trace::Kind,
     world::World,
 };
@@ -330,9 +331,7 @@ impl World<'_> {
         let node = view.node;
         for said in self.story.said.iter().filter(|said| said.node == node) {
             let text = &said.text;
-            let as_device = |device: &DeviceId| (*device, said.id, said.channel);
-            let mut names = self.nodes[node].devices.iter().map(as_device);
-            let Some(message) = names.find(|name| self.known.is_written(name)) else {
+            let Some(message) = self.written(said) else {
                 // Who meets no member keeps it until they meet one.
                 if views.len() < 2 || self.nodes[node].may_have_lost(said.at) {
                     continue;
@@ -374,6 +373,13 @@ impl World<'_> {
         Ok(())
     }
 
+    /// The name under which what was accepted was written, as whichever of its author's devices.
+    fn written(&self, said: &Said) -> Option<Name> {
+        let devices = self.nodes[said.node].devices.iter();
+        let mut names = devices.map(|device| (*device, said.id, said.channel));
+        names.find(|name| self.known.is_written(name))
+    }
+
     /// Counts the messages that were accepted and that nobody reads though they are for somebody; apart from
     /// others those that nobody who is there ever held.
     fn count_lost(&mut self, views: &[View]) {
@@ -387,9 +393,7 @@ impl World<'_> {
             if views.iter().any(reads) {
                 continue;
             }
-            let as_device = |device: &DeviceId| (*device, said.id, said.channel);
-            let mut names = self.nodes[said.node].devices.iter().map(as_device);
-            let written = names.find(|name| self.known.is_written(name));
+            let written = self.written(said);
             let is_for = |view: &View| match &written {
                 Some(name) => self.known.is_for(name, &view.device),
                 // It waits at its author, who is there or went for ever; who is out has nobody to write to.

@@ -17,6 +17,13 @@ pub(super) struct Gaps {
     pub at: Option<Timestamp>,
 }
 
+impl Gaps {
+    /// Whether something was missing when logs were looked at last, or people were told so.
+    pub(super) fn are_any(&self) -> bool {
+        self.at.is_some() || !self.told.is_empty()
+    }
+}
+
 impl Server {
     /// Those in whose logs something is missing here that nobody who was met holds.
     fn missing_of(&self) -> BTreeSet<IdentityId> {

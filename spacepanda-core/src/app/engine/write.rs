@@ -95,7 +95,9 @@ impl Server {
             cx.fx.log.push((channel_id, entry.clone()));
         }
         node.sync.handle(Event::Advanced { channel: channel_id, entry, after_gap }, cx.now);
-        self.note_gaps(cx.now);
+        if after_gap || self.gaps.are_any() {
+            self.note_gaps(cx.now);
+        }
         if channel_id == self.control {
             self.take_in_control(envelope);
         }

@@ -159,24 +159,30 @@ fn the_end_of_a_log_is_told_once_it_begins_where_it_seemed_to_have_a_gap() {
     assert_eq!(drain(&mut engine), []);
 }
 
+/// From where, and from where on with bodies, the log is read for somebody who shows an end of it.
+fn read_for(shown: Option<u64>) -> Option<(Floors, Floors)> {
+    let mut engine = engine(WRITTEN);
+    let tips = shown.map(|number| entry(device(AUTHOR), number, 0, 0).tip());
+    let actions = receive(&mut engine, &frontier(tips.into_iter().collect()));
+    actions.into_iter().find_map(|action| match action {
+        Action::Load { floors, bare_below, .. } => Some((floors, bare_below)),
+        _ => None,
+    })
+}
+
 #[test]
 fn without_an_end_further_back_nothing_before_the_floor_is_read() {
-    // An end right before the floor may stand on another branch of a fork: that is read from the beginning.
-    for (shown, bare_below) in [
-        (None, Floors::new()),
-        (Some(FLOOR), Floors::new()),
-        (Some(FLOOR - 1), Floors::from([(device(AUTHOR), FLOOR)])),
-    ] {
-        let mut engine = engine(WRITTEN);
-        let tips = shown.map(|number| entry(device(AUTHOR), number, 0, 0).tip());
-        let actions = receive(&mut engine, &frontier(tips.into_iter().collect()));
-        let read = actions.iter().find_map(|action| match action {
-            Action::Load { floors, bare_below, .. } => Some((floors.clone(), bare_below.clone())),
-            _ => None,
-        });
-        let from = if bare_below.is_empty() { FLOOR } else { 1 };
-        assert_eq!(read, Some((Floors::from([(device(AUTHOR), from)]), bare_below)));
+    for shown in [None, Some(FLOOR)] {
+        let floors = Floors::from([(device(AUTHOR), FLOOR)]);
+        assert_eq!(read_for(shown), Some((floors, Floors::new())));
     }
+}
+
+#[test]
+fn an_end_right_before_the_floor_may_stand_on_another_branch_and_headers_are_read_from_the_beginning()
+ {
+    let [from, bare_below] = [1, FLOOR].map(|number| Floors::from([(device(AUTHOR), number)]));
+    assert_eq!(read_for(Some(FLOOR - 1)), Some((from, bare_below)));
 }
 
 #[test]
