@@ -89,11 +89,11 @@ fn whoever_is_left_behind_is_told_what_the_group_waits_for_and_that_it_is_whole_
     assert!(told.last().is_some_and(|event| event.contains("waiting: None")), "{told:?}");
 }
 
-/// 2 is let in while a disk stalls from a moment on, and 1 writes all the while.
-fn stalled(whose: usize, from_ms: u64) -> String {
+/// 2 is let in while a disk has trouble, and 1 writes all the while.
+fn troubled(trouble: &str) -> String {
     let mut plan = format!(
         "spacepanda-sim plan 1\nseed 7\nprofile calm\nnodes 3\n500 join 1 0\n4000 say 1\n\
-         5000 join 2 0\n{from_ms} stall {whose} 6000\n"
+         5000 join 2 0\n{trouble}\n"
     );
     for at in (5_000..12_000).step_by(250) {
         plan += &format!("{at} say 1\n");
@@ -105,9 +105,20 @@ fn stalled(whose: usize, from_ms: u64) -> String {
 fn everybody_has_everything_when_a_disk_stalls_while_somebody_is_let_in() {
     for whose in [0, 1] {
         for from_ms in (5_000..7_000).step_by(200) {
-            let totals = told(&stalled(whose, from_ms));
+            let totals = told(&troubled(&format!("{from_ms} stall {whose} 6000")));
             let held = (totals.lost, totals.unread, totals.messages >= 30);
             assert_eq!(held, (0, 0, true), "the disk of {whose} from {from_ms} ms: {totals:?}");
+        }
+    }
+}
+
+#[test]
+fn everybody_has_everything_when_a_disk_cannot_be_read_while_somebody_is_let_in() {
+    for whose in [0, 1, 2] {
+        for at_ms in (5_000..7_000).step_by(100) {
+            let totals = told(&troubled(&format!("{at_ms} failload {whose}")));
+            let held = (totals.lost, totals.unread, totals.messages >= 20, totals.failed_loads);
+            assert_eq!(held, (0, 0, true, 1), "the disk of {whose} at {at_ms} ms: {totals:?}");
         }
     }
 }

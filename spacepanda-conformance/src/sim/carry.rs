@@ -71,7 +71,12 @@ impl World<'_> {
         }
         while self.nodes[node].is_busy() {
             let progress = self.nodes[node].steps(self.now, &mut self.entropy)?;
+            let misread = progress.misread;
             self.progress(node, progress)?;
+            if misread {
+                self.outcome.failed_loads += 1;
+                return self.recover(node, true);
+            }
         }
         self.nodes[node].plan_tick();
         self.watch_stand(node);

@@ -117,6 +117,7 @@ impl World<'_> {
                 self.nodes[who].harm = Some(Harm::Crash(when, down));
             }
             Fault::FailSave { who } if who < nodes => self.nodes[who].harm = Some(Harm::Fails),
+            Fault::FailLoad { who } if who < nodes => self.nodes[who].misreads = true,
             Fault::Full { who, lasts } if who < nodes => {
                 self.nodes[who].full = Some(self.now.saturating_add(lasts));
             }
@@ -159,6 +160,7 @@ impl World<'_> {
         self.faults.end();
         for node in &mut self.nodes {
             (node.harm, node.full, node.stalled) = (None, None, None);
+            node.misreads = false;
         }
     }
 
@@ -273,20 +275,23 @@ impl World<'_> {
         };
         match self.nodes[node].saved(fate)? {
             Some(progress) => self.progress(node, progress)?,
-            None => return self.recover(node).map(|()| None),
+            None => {
+                self.outcome.failed_saves += 1;
+                return self.recover(node, false).map(|()| None);
+            }
         }
         self.is_bounded(node)?;
         self.count_handed_over(node);
         Ok(Some(node))
     }
 
-    /// A save failed: what was staged and the machine are dropped, and after a pause all is loaded
+    /// A store failed: what was staged and the machine are dropped, and after a pause all is loaded
     /// again, as a node's driver does. One that fails again and again closes, until somebody starts it.
-    fn recover(&mut self, node: usize) -> Result<(), String> {
-        self.outcome.failed_saves += 1;
+    /// A save under way was made if `kept`.
+    pub(super) fn recover(&mut self, node: usize, kept: bool) -> Result<(), String> {
         let failures = self.nodes[node].failures + 1;
         let closes = failures >= FAILURES_MAX || !self.nodes[node].is_started();
-        self.stop(node, false, true)?;
+        self.stop(node, kept, true)?;
         self.nodes[node].failures = if closes { 0 } else { failures };
         let pause = if closes { STARTED_AGAIN } else { self.faults.chance.within(PAUSE_MAX) };
         self.after(pause, Happening::Start(node));

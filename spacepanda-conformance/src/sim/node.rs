@@ -48,6 +48,8 @@ pub(super) struct Node {
     pub(super) asleep: Option<Timestamp>,
     /// Whether it never starts again.
     pub(super) gone: bool,
+    /// Whether its next read fails.
+    pub(super) misreads: bool,
     /// What its next save is to meet.
     pub(super) harm: Option<Harm>,
     /// Until when its disk is full.
@@ -112,6 +114,13 @@ pub(super) struct Done {
     pub(super) tells: Vec<Tell>,
 }
 
+/// What came of one step.
+enum Stepped {
+    Idle,
+    Misread,
+    Done(Effects),
+}
+
 /// What came of making steps.
 #[derive(Default)]
 pub(super) struct Progress {
@@ -119,6 +128,8 @@ pub(super) struct Progress {
     pub(super) appended: Vec<(ChannelId, LogEntry)>,
     pub(super) done: Vec<Done>,
     pub(super) save_began: bool,
+    /// Whether a read failed, and with it the step that asked for it.
+    pub(super) misread: bool,
 }
 
 impl Node {
@@ -138,6 +149,7 @@ impl Node {
             puppet: None,
             asleep: None,
             gone: false,
+            misreads: false,
             harm: None,
             full: None,
             stalled: None,
@@ -307,12 +319,16 @@ impl Node {
         let clock = self.clock.shows(now);
         let Some(running) = &mut self.running else { return Ok(progress) };
         for _ in 0..STEPS_MAX {
-            match running.step(clock, chance)? {
-                None => {
+            match running.step(clock, chance, &mut self.misreads)? {
+                Stepped::Idle => {
                     running.busy = false;
                     return Ok(progress);
                 }
-                Some(effects) => running.keep(effects, &mut progress)?,
+                Stepped::Misread => {
+                    progress.misread = true;
+                    return Ok(progress);
+                }
+                Stepped::Done(effects) => running.keep(effects, &mut progress)?,
             }
         }
         Err(format!("{STEPS_MAX} steps are made and more are to be made"))
@@ -357,15 +373,21 @@ impl Node {
 }
 
 impl Running {
-    fn step(&mut self, now: Timestamp, chance: &mut Chance) -> Result<Option<Effects>, String> {
+    fn step(
+        &mut self,
+        now: Timestamp,
+        chance: &mut Chance,
+        misreads: &mut bool,
+    ) -> Result<Stepped, String> {
         let mut loaded = Loaded::default();
         for _ in 0..=LOAD_ROUNDS_MAX {
             match self.machine.step(&loaded, now, chance.secret()) {
-                Step::Idle => return Ok(None),
+                Step::Idle => return Ok(Stepped::Idle),
+                Step::Load(_) if take(misreads) => return Ok(Stepped::Misread),
                 Step::Load(reads) => {
                     loaded.extend(self.kept.load(reads).map_err(|error| format!("load: {error}"))?);
                 }
-                Step::Done(effects) => return Ok(Some(effects)),
+                Step::Done(effects) => return Ok(Stepped::Done(effects)),
             }
         }
         Err(format!("a step asks for more after {LOAD_ROUNDS_MAX} rounds of loading"))

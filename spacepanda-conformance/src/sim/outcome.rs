@@ -104,6 +104,8 @@ totals! {
     sleeps,
     /// Saves that failed.
     failed_saves,
+    /// Reads that failed.
+    failed_loads,
     /// Links lost.
     losses,
     /// Links made, counted at each end.

@@ -60,6 +60,10 @@ const SERIES_EVERY: Duration = Duration::from_secs(60);
 const ROLLED_BACK_ONE_IN: u64 = 6;
 /// One run of so many has a node of which a copy runs beside it.
 const CLONED_ONE_IN: u64 = 6;
+/// One run of so many has nodes whose reads fail, or whose saves take long.
+const SLOW_STORES_ONE_IN: u64 = 6;
+/// How often that happens in it, at most.
+const SLOW_STORES_MAX: u64 = 6;
 
 /// Kinds of faults; each is in about half of the runs.
 const KINDS: usize = 12;
@@ -91,6 +95,7 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
         draw.rollbacks(Chance::new(seed, "rollbacks"));
         draw.clones(Chance::new(seed, "clones"));
         draw.long_partition(Chance::new(seed, "partitions"));
+        draw.slow_stores(Chance::new(seed, "stores"));
     }
     if setup.profile == Profile::Hostile {
         draw.deeds(setup.steps * DEEDS_IN_TEN / 10);
@@ -184,6 +189,21 @@ impl Draw {
             let at = JOINS_UNTIL + chance.within(SPREAD - JOINS_UNTIL);
             let lasts = whole_ms(chance.within(FAULT_MAX));
             self.put(at, What::Break(Fault::Clone { who, lasts }));
+        }
+    }
+
+    /// Of six runs one has nodes whose reads fail, or whose saves take long.
+    fn slow_stores(&mut self, mut chance: Chance) {
+        if !chance.once_in(SLOW_STORES_ONE_IN) {
+            return;
+        }
+        for _ in 0..=chance.below(SLOW_STORES_MAX) {
+            let (who, at) = (chance.index(self.nodes), chance.within(SPREAD));
+            let fault = match chance.once_in(2) {
+                true => Fault::FailLoad { who },
+                false => Fault::Stall { who, lasts: whole_ms(chance.within(FAULT_MAX)) },
+            };
+            self.put(at, What::Break(fault));
         }
     }
 

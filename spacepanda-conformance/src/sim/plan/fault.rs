@@ -78,6 +78,11 @@ pub enum Fault {
         /// Whose.
         who: usize,
     },
+    /// The next read of a node fails.
+    FailLoad {
+        /// Whose.
+        who: usize,
+    },
     /// All saves of a node fail.
     Full {
         /// Whose.
@@ -170,6 +175,7 @@ impl Fault {
             Self::Clock { who, by_ms } => ("clock", vec![node(who), *by_ms]),
             Self::Crash { who, when, down } => ("crash", vec![node(who), *when as i64, ms(down)]),
             Self::FailSave { who } => ("failsave", vec![node(who)]),
+            Self::FailLoad { who } => ("failload", vec![node(who)]),
             Self::Full { who, lasts } => ("full", vec![node(who), ms(lasts)]),
             Self::Stall { who, lasts } => ("stall", vec![node(who), ms(lasts)]),
             Self::Gone { who } => ("gone", vec![node(who)]),
@@ -199,6 +205,7 @@ impl Fault {
                 Self::Crash { who, when: *CrashAt::ALL.get(when)?, down: ms(down) }
             }
             ("failsave", &[who]) => Self::FailSave { who },
+            ("failload", &[who]) => Self::FailLoad { who },
             ("full", &[who, lasts]) => Self::Full { who, lasts: ms(lasts) },
             ("stall", &[who, lasts]) => Self::Stall { who, lasts: ms(lasts) },
             ("gone", &[who]) => Self::Gone { who },
