@@ -2,6 +2,8 @@
 
 #[path = "spacepanda-sim/heal.rs"]
 mod heal;
+#[path = "spacepanda-sim/open.rs"]
+mod open;
 
 use std::{
     fs,
@@ -58,6 +60,8 @@ struct Args {
 enum Special {
     /// Measures how long a group takes to be one again after a partition.
     Heal(heal::Args),
+    /// Measures how long a node of a large group takes to open.
+    Open(open::Args),
 }
 
 fn seeds(text: &str) -> Result<(u64, u64), String> {
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let ran = match &args.command {
         Some(Special::Heal(heal)) => heal.run(),
+        Some(Special::Open(open)) => open.run(),
         None => args.run(),
     };
     match ran {

@@ -9,8 +9,8 @@
 //! once a newcomer came in; in one run of eight, the long ones, also after 90 days:
 //!
 //! - everybody in good standing stands on the group's head with one state hash, which covers authority,
-//!   structure and what is held of each channel; names are those that their people gave; who has a leaf there, and whom each node lists, is who is a member by rules
-//!   that are written down once more here;
+//!   structure and what is held of each channel; names are those that their people gave; who has a leaf there, and whom each
+//!   node lists, is who is a member by rules that are written down once more here;
 //! - everything accepted is at whoever it is for, once, in one order, from whoever signed it, as they said
 //!   it, readable if its group's state held them;
 //! - nothing is shown that does not count, and nobody removed reads what was written by somebody who
@@ -67,6 +67,7 @@ mod kept;
 mod known;
 mod network;
 mod node;
+mod open;
 mod outcome;
 mod packages;
 mod people;
@@ -84,6 +85,7 @@ mod world;
 pub use disks::{Disks, MemoryDisks};
 pub use guest::Guest;
 pub use heal::{Healing, heal};
+pub use open::{Opening, open};
 pub use outcome::{Outcome, Totals, Violation};
 pub use plan::{CrashAt, Deed, Entry, Fault, Malice, Plan, PlanError, STEPS, Setup, Step, What};
 pub use points::{Befalls, Point};

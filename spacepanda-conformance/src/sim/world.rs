@@ -234,14 +234,20 @@ impl<'a> World<'a> {
 
     /// Everything that the plan says, until all is well and quiet again.
     pub(super) fn live_the_plan(&mut self) -> Result<(), String> {
-        self.begin();
-        while !self.story.over {
-            self.happen(None)?;
-        }
+        self.live_until_it_is_over()?;
         self.end_faults();
         self.end_clones()?;
         self.until_quiet()?;
         self.check()
+    }
+
+    /// Everything that the plan says, and no longer.
+    pub(super) fn live_until_it_is_over(&mut self) -> Result<(), String> {
+        self.begin();
+        while !self.story.over {
+            self.happen(None)?;
+        }
+        Ok(())
     }
 
     /// Everybody is about to start.
@@ -443,7 +449,7 @@ impl<'a> World<'a> {
         Ok(None)
     }
 
-    fn start(&mut self, node: usize) -> Result<Option<usize>, String> {
+    pub(super) fn start(&mut self, node: usize) -> Result<Option<usize>, String> {
         if self.nodes[node].gone || self.nodes[node].is_running() {
             return Ok(None);
         }
