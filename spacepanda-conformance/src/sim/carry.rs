@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use spacepanda_core::{
     app::engine::{Act, Event, Input, Link, Tell},
-    base::{ChannelId, LogEntry},
+    base::{ChannelId, EnvelopeId, LogEntry},
 };
 
 use super::{
@@ -93,8 +93,8 @@ impl World<'_> {
             let takes = self.delays.within(SAVE_MAX);
             self.after(takes, Happening::Saved(node, self.nodes[node].life));
         }
-        for Done { appended, acts, tells } in progress.done {
-            self.durable(node, appended)?;
+        for Done { appended, filled, acts, tells } in progress.done {
+            self.durable(node, appended, &filled)?;
             for act in acts {
                 self.act(node, act);
             }
@@ -110,8 +110,13 @@ impl World<'_> {
         &mut self,
         node: usize,
         appended: Vec<(ChannelId, LogEntry)>,
+        filled: &[EnvelopeId],
     ) -> Result<(), String> {
-        appended.iter().try_for_each(|(channel, entry)| self.known.note(node, channel, entry))
+        for (channel, entry) in &appended {
+            self.known.note(node, channel, entry)?;
+        }
+        filled.iter().for_each(|id| self.known.note_filled(node, id));
+        Ok(())
     }
 
     pub(super) fn act(&mut self, node: usize, act: Act) {

@@ -314,7 +314,7 @@ impl World<'_> {
     pub(super) fn stop(&mut self, node: usize, kept: bool, flushed: bool) -> Result<(), String> {
         self.note(Kind::World, node, format_args!("stops, kept {kept}"));
         for done in self.nodes[node].stop(kept)? {
-            self.durable(node, done.appended)?;
+            self.durable(node, done.appended, &done.filled)?;
         }
         for link in self.network.of(node) {
             if !flushed {

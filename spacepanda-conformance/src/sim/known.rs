@@ -34,6 +34,8 @@ pub(super) struct Known {
     branches: Branches,
     /// Which nodes keep each envelope of the control channel.
     keepers: BTreeMap<EnvelopeId, Set>,
+    /// Which nodes kept only its header, and have not been given its body since.
+    bare: BTreeMap<EnvelopeId, Set>,
     /// Nodes that left a branch on which they must have said that they stood, and where on it.
     owed: Vec<(usize, StateId)>,
     founder: Option<DeviceId>,
@@ -84,6 +86,9 @@ impl Known {
         entry: &LogEntry,
     ) -> Result<(), String> {
         self.keepers.entry(entry.id).or_default().insert(node);
+        if !entry.body_held {
+            self.bare.entry(entry.id).or_default().insert(node);
+        }
         if !self.ids.insert(entry.id) {
             return Ok(());
         }
@@ -156,6 +161,13 @@ impl Known {
         Ok(())
     }
 
+    /// Notes that a node holds the body now of what it kept without.
+    pub(super) fn note_filled(&mut self, node: usize, id: &EnvelopeId) {
+        if let Some(nodes) = self.bare.get_mut(id) {
+            nodes.remove(node);
+        }
+    }
+
     fn note_message(&mut self, id: EnvelopeId, header: &Header) -> Result<(), String> {
         let payload = MessagePayload::decode(&header.payload).map_err(|e| e.to_string())?;
         let past = self.rules.closure(&header.control_past()).ok_or("a past is missing")?;
@@ -207,10 +219,11 @@ impl Known {
         self.messages.contains_key(message)
     }
 
-    /// Whether a node ever kept a message.
+    /// Whether a node ever kept a message with its body.
     pub(super) fn is_kept_at(&self, message: &Name, node: usize) -> bool {
-        let keeps = |keepers: &Set| keepers.has(node);
-        self.all_named(message).any(|written| self.keepers.get(&written.id).is_some_and(keeps))
+        let has = |of: &BTreeMap<_, Set>, id| of.get(id).is_some_and(|nodes| nodes.has(node));
+        self.all_named(message)
+            .any(|written| has(&self.keepers, &written.id) && !has(&self.bare, &written.id))
     }
 
     /// Notes that what these nodes alone hold is gone with them.

@@ -8,7 +8,9 @@ use spacepanda_core::{
     app::engine::{
         Act, Call, Effects, Finding, Input, LOAD_ROUNDS_MAX, Loaded, Machine, Sizes, Step, Tell,
     },
-    base::{Bug, ChannelId, DeviceId, IdentityId, LogEntry, ServerId, StateId, Timestamp},
+    base::{
+        Bug, ChannelId, DeviceId, EnvelopeId, IdentityId, LogEntry, ServerId, StateId, Timestamp,
+    },
     store::ProviderStorageBackend,
 };
 
@@ -110,6 +112,8 @@ struct Running {
 #[derive(Default)]
 pub(super) struct Done {
     pub(super) appended: Vec<(ChannelId, LogEntry)>,
+    /// What was kept without its body before, and has it now.
+    pub(super) filled: Vec<EnvelopeId>,
     pub(super) acts: Vec<Act>,
     pub(super) tells: Vec<Tell>,
 }
@@ -394,6 +398,7 @@ impl Running {
     }
 
     fn keep(&mut self, mut effects: Effects, progress: &mut Progress) -> Result<(), String> {
+        let filled = effects.bodies.iter().map(|(_, tip, _)| tip.id).collect();
         if !effects.saves_nothing() {
             self.kept.stage(&mut effects).map_err(|error| format!("stage: {error}"))?;
             self.saves = true;
@@ -404,7 +409,7 @@ impl Running {
             let (acts, tells) = (take(&mut acts), take(&mut tells));
             progress.done.push(Done { acts, tells, ..Done::default() });
         }
-        self.gathered.push(Done { appended: log, acts, tells });
+        self.gathered.push(Done { appended: log, filled, acts, tells });
         self.save(progress)
     }
 
