@@ -301,7 +301,8 @@ impl Channel {
         }
     }
 
-    /// What the author of an envelope held had named in the control channel.
+    /// What the author of an envelope held had named in the control channel; where their log forks, on any
+    /// branch of it.
     pub(super) fn control_at(&self, device: &DeviceId, number: u64) -> Option<&[EnvelopeId]> {
         let (_, named) = self.control.get(device)?.range(..=number).next_back()?;
         Some(named)

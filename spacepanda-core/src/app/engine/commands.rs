@@ -5,7 +5,6 @@ use super::{
     input::{Call, Command, Reply},
     invite::JoinLink,
     machine::{Cx, Machine, Node},
-    query::page_reads,
     reads::{Loaded, Reads},
     server::Server,
     start::checked_name,
@@ -32,12 +31,11 @@ impl Machine {
     pub(super) fn command_reads(&self, command: &Command, loaded: &Loaded) -> Reads {
         match command {
             Command::ListMessages { server, channel, before, limit } => {
-                let number = self.node.numbers.known_channel(channel);
-                let known = self.servers.get(server).is_some_and(|server| server.knows(channel));
-                match number.filter(|_| known) {
-                    Some(number) => page_reads(number, before.as_ref(), *limit, loaded),
-                    None => Reads::default(),
-                }
+                let server = self.servers.get(server).filter(|server| server.knows(channel));
+                let reads = |server: &Server| {
+                    server.page_reads(&self.node, channel, before, *limit, loaded)
+                };
+                server.map(reads).unwrap_or_default()
             }
             _ => Reads::default(),
         }

@@ -24,19 +24,6 @@ use crate::{
     store::{Namespace, Page},
 };
 
-/// What a page of a channel's timeline needs: one scan, or several where many share one place in time.
-pub(super) fn page_reads(
-    channel: u32,
-    before: Option<&Bytes>,
-    limit: usize,
-    loaded: &Loaded,
-) -> Reads {
-    match page(channel, before, limit, loaded) {
-        Ok(_) => Reads::default(),
-        Err(scan) => Reads { pages: vec![*scan], ..Reads::default() },
-    }
-}
-
 /// The page, or the scan that it lacks.
 fn page(
     channel: u32,
@@ -141,6 +128,33 @@ impl Server {
             .collect()
     }
 
+    /// What a page of a channel's timeline needs: one scan, or several where many share one place in time;
+    /// then what was written in logs that fork, where a number alone does not tell what its author knew.
+    pub(super) fn page_reads(
+        &self,
+        node: &Node,
+        channel: &ChannelId,
+        before: &Option<Bytes>,
+        limit: usize,
+        loaded: &Loaded,
+    ) -> Reads {
+        let Some(number) = node.numbers.known_channel(channel) else { return Reads::default() };
+        match page(number, before.as_ref(), limit, loaded) {
+            Err(scan) => Reads { pages: vec![*scan], ..Reads::default() },
+            Ok(found) => {
+                let forked = found.entries.iter().filter(|row| self.is_forked(channel, row));
+                let entries = forked.map(|row| (*channel, tip_of(row))).collect();
+                Reads { entries, ..Reads::default() }
+            }
+        }
+    }
+
+    /// Whether the log in which a message stands has forked.
+    fn is_forked(&self, channel: &ChannelId, row: &Row) -> bool {
+        let held = self.channels.get(channel);
+        held.is_some_and(|held| held.frontier.of(&row.entry.device).nth(1).is_some())
+    }
+
     /// A page of messages, oldest first. Each is judged by its own past as known now; what does not
     /// count is not shown. What was accepted and not sent yet stands at the end.
     pub(super) fn list_messages(
@@ -155,7 +169,7 @@ impl Server {
         let number = node.numbers.known_channel(&channel);
         let found = number.map(|number| page(number, before.as_ref(), limit, cx.loaded));
         let entries = found.and_then(Result::ok).unwrap_or_default();
-        let counting = entries.entries.iter().filter(|row| self.counts(&channel, row));
+        let counting = entries.entries.iter().filter(|row| self.counts(&channel, row, cx));
         let mut messages: Vec<_> = counting.map(|row| self.message(channel, row, cx)).collect();
         if before.is_none() {
             let drafts = self.drafts.iter().filter(|(_, draft)| draft.channel == channel);
@@ -169,20 +183,19 @@ impl Server {
 
     /// Whether a message's author was entitled to it by what its past resolves to, and no removal cuts
     /// it off.
-    fn counts(&self, channel: &ChannelId, row: &Row) -> bool {
-        let Some(past) = self
-            .channels
-            .get(channel)
-            .and_then(|held| held.control_at(&row.entry.device, row.place.number))
-        else {
-            return row.entry.counts;
+    fn counts(&self, channel: &ChannelId, row: &Row, cx: &Cx<'_>) -> bool {
+        let (device, number) = (row.entry.device, row.place.number);
+        let forked = self.is_forked(channel, row);
+        let written = forked.then(|| cx.loaded.envelope(channel, &tip_of(row))).flatten();
+        let past = match written {
+            Some(written) => Some(written.header().control_past()),
+            None => {
+                let held = self.channels.get(channel);
+                held.and_then(|held| held.control_at(&device, number)).map(<[_]>::to_vec)
+            }
         };
-        let origin = Origin {
-            channel: *channel,
-            device: row.entry.device,
-            timestamp: row.entry.at,
-            past: past.to_vec(),
-        };
+        let Some(past) = past else { return row.entry.counts };
+        let origin = Origin { channel: *channel, device, timestamp: row.entry.at, past };
         Bug::ListsWhatDoesNotCount.is_planted()
             || self.authority.counts_as_said(&origin, tip_of(row), &post_need(*channel))
     }
