@@ -108,7 +108,8 @@ pub enum Command {
         /// What it says.
         text: String,
     },
-    /// Lists messages, oldest first, ending before `before` or with the newest.
+    /// Lists messages, oldest first, ending before `before` or with the newest, after which stands what was
+    /// accepted and not sent yet.
     ListMessages {
         /// In which server.
         server: ServerId,
@@ -116,7 +117,7 @@ pub enum Command {
         channel: ChannelId,
         /// The cursor of an earlier page.
         before: Option<Bytes>,
-        /// How many at most.
+        /// How many at most, beside what was not sent yet.
         limit: usize,
     },
     /// Removes a member.

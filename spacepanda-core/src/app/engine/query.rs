@@ -156,7 +156,8 @@ impl Server {
     }
 
     /// A page of messages, oldest first. Each is judged by its own past as known now; what does not
-    /// count is not shown. What was accepted and not sent yet stands at the end.
+    /// count is not shown. What was accepted and not sent yet stands at the end of the newest, beside the
+    /// limit: no earlier page has a place for what it would push out.
     pub(super) fn list_messages(
         &self,
         node: &Node,
@@ -174,8 +175,6 @@ impl Server {
         if before.is_none() {
             let drafts = self.drafts.iter().filter(|(_, draft)| draft.channel == channel);
             messages.extend(drafts.map(|(_, draft)| self.draft_message(node, draft, cx)));
-            let surplus = messages.len().saturating_sub(limit.clamp(1, PAGE_MAX));
-            messages.drain(..surplus);
         }
         let earlier = entries.earlier.map(|cursor| cursor.encode());
         Ok(Reply::Messages { messages, earlier })

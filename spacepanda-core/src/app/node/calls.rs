@@ -191,7 +191,8 @@ impl Node {
         }
     }
 
-    /// Lists at most `limit` messages, the newest or those that end where `before` says. Reads only.
+    /// Lists at most `limit` messages, the newest or those that end where `before` says. After the newest
+    /// stands what was accepted and not sent yet, however much that is. Reads only.
     pub async fn list_messages(
         &self,
         server: ServerId,
