@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     reads::{Loaded, Reads},
-    rows::{self, ControlRow, Head, HeadsRow, Progress, UndeliveredRow, VIEW},
+    rows::{self, ControlRow, ForksRow, Head, HeadsRow, NamedTip, Progress, UndeliveredRow, VIEW},
 };
 use crate::{
     base::{
@@ -43,6 +43,9 @@ pub(super) struct Channel {
     unavailable: BTreeSet<EnvelopeId>,
     /// Per log, from which number on its author named what in the control channel.
     control: BTreeMap<DeviceId, BTreeMap<u64, Vec<EnvelopeId>>>,
+    /// Of logs with several tips, where a number does not say on which branch: what the author of each tip
+    /// had named in the control channel.
+    forks: BTreeMap<DeviceId, Vec<NamedTip>>,
     /// How often an author named something new in the control channel, in this run.
     pub news: u64,
     pub progress: BTreeMap<DeviceId, Progress>,
@@ -65,6 +68,7 @@ impl Channel {
             placeless: BTreeSet::new(),
             unavailable: BTreeSet::new(),
             control: BTreeMap::new(),
+            forks: BTreeMap::new(),
             news: 0,
             progress: BTreeMap::new(),
             undelivered: BTreeMap::new(),
@@ -77,6 +81,7 @@ impl Channel {
             rows: vec![(VIEW, rows::heads_key(number)), (VIEW, rows::progress_key(number))],
             prefixes: vec![
                 (VIEW, rows::control_prefix(number)),
+                (VIEW, rows::forks_prefix(number)),
                 (VIEW, rows::undelivered_prefix(number)),
             ],
             frontiers: vec![id],
@@ -94,6 +99,11 @@ impl Channel {
                 channel.heads.insert(head.tip.id, head);
             }
             (channel.greatest, channel.own) = (row.greatest, row.own);
+        }
+        for (_, value) in loaded.prefix(&VIEW, &rows::forks_prefix(number)) {
+            if let Ok(ForksRow { device, tips }) = cbor::decode(value) {
+                channel.forks.insert(device, tips);
+            }
         }
         let progress: Option<Vec<Progress>> = loaded.row(&VIEW, &rows::progress_key(number));
         let by_device = |progress: Progress| (progress.device, progress);
@@ -225,7 +235,8 @@ impl Channel {
         if own {
             self.own = self.own.max(header.timestamp);
         }
-        let names_news = self.note_control(header, device, batch);
+        self.note_fork(envelope, device, batch);
+        let names_news = self.note_control(header, device, after_gap, batch);
         let row = HeadsRow {
             heads: self.heads.values().copied().collect(),
             greatest: self.greatest,
@@ -235,12 +246,50 @@ impl Channel {
         names_news
     }
 
-    fn note_control(&mut self, header: &Header, device: u32, batch: &mut Batch) -> bool {
+    /// Notes what the author of this envelope's log had named at each of its tips, if it has several now:
+    /// before the envelope counts for its number.
+    fn note_fork(&mut self, envelope: &Verified, device: u32, batch: &mut Batch) {
+        let header = envelope.header();
+        let (log, Some(control)) = (header.sender, &header.control) else { return };
+        let tips: Vec<Tip> = self.frontier.of(&log).collect();
+        let before = self.forks.remove(&log);
+        let key = rows::forks_key(self.number, device);
+        if tips.len() < 2 {
+            if before.is_some() {
+                batch.delete(VIEW, key);
+            }
+            return;
+        }
+        let before = before.unwrap_or_default();
+        let named = |tip: Tip| {
+            let id = tip.id;
+            let known = before.iter().find(|named| named.id == id).map(|named| &*named.control);
+            let control = match id == envelope.id() {
+                true => control.iter().map(|tip| tip.id).collect(),
+                false => {
+                    known.or_else(|| self.control_at(&log, tip.number)).unwrap_or(&[]).to_vec()
+                }
+            };
+            NamedTip { id, control }
+        };
+        let row = ForksRow { device: log, tips: tips.into_iter().map(named).collect() };
+        batch.put(VIEW, key, cbor::encode(&row));
+        self.forks.insert(log, row.tips);
+    }
+
+    fn note_control(
+        &mut self,
+        header: &Header,
+        device: u32,
+        after_gap: bool,
+        batch: &mut Batch,
+    ) -> bool {
         let Some(control) = &header.control else { return false };
         let mut control: Vec<_> = control.iter().map(|tip| tip.id).collect();
         let log = self.control.entry(header.sender).or_default();
         let before = log.range(..=header.sequence).next_back();
-        if before.is_some_and(|(_, named)| *named == control) {
+        // What fills a gap before it may have named something else.
+        if !after_gap && before.is_some_and(|(_, named)| *named == control) {
             return false;
         }
         if let Some(named) = log.get(&header.sequence) {
@@ -312,10 +361,12 @@ impl Channel {
     pub(super) fn tips_above(&self, dag: &Dag, admits: &[EnvelopeId]) -> Vec<Tip> {
         let admits: Vec<_> = admits.iter().filter_map(|id| dag.index(id)).collect();
         let above = |tip: &Tip| {
-            let log = self.control.get(&tip.device);
-            let named = log.and_then(|log| log.range(..=tip.number).next_back());
+            let named = match self.forks.get(&tip.device) {
+                Some(tips) => tips.iter().find(|named| named.id == tip.id).map(|it| &*it.control),
+                None => self.control_at(&tip.device, tip.number),
+            };
             named
-                .and_then(|(_, control)| dag.closure(control).ok())
+                .and_then(|control| dag.closure(control).ok())
                 .is_some_and(|past| admits.iter().all(|admit| dag.holds(&past, *admit)))
         };
         self.frontier.tips().filter(above).collect()

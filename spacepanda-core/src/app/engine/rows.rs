@@ -203,6 +203,34 @@ pub(super) fn control_key(channel: u32, device: u32, number: u64) -> Bytes {
     key(b'c', &[&channel.to_be_bytes(), &device.to_be_bytes(), &number.to_be_bytes()])
 }
 
+/// Of a log with several tips: what its author had named in the control channel at each.
+#[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[cbor(array)]
+pub(super) struct ForksRow {
+    #[n(0)]
+    pub device: DeviceId,
+    #[n(1)]
+    pub tips: Vec<NamedTip>,
+}
+
+/// A tip, and what its author had named.
+#[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[cbor(array)]
+pub(super) struct NamedTip {
+    #[n(0)]
+    pub id: EnvelopeId,
+    #[n(1)]
+    pub control: Vec<EnvelopeId>,
+}
+
+pub(super) fn forks_prefix(channel: u32) -> Bytes {
+    key(b'f', &[&channel.to_be_bytes()])
+}
+
+pub(super) fn forks_key(channel: u32, device: u32) -> Bytes {
+    key(b'f', &[&channel.to_be_bytes(), &device.to_be_bytes()])
+}
+
 /// How far one's own logs of a channel have come: of each device that this node was, one.
 #[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq)]
 #[cbor(array)]

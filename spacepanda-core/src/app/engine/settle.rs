@@ -47,9 +47,10 @@ impl Server {
             _ => self.structure_before(envelope),
         };
         self.structure_heads.insert(envelope.id(), latest);
-        let last = match header.payload_type {
-            PayloadType::Commit => Some(envelope.id()),
-            _ => inherited,
+        // What cannot be read as a commit stands between two that can, and hides neither from the other.
+        let last = match self.commits.contains_key(&envelope.id()) {
+            true => Some(envelope.id()),
+            false => inherited,
         };
         if let Some(last) = last {
             self.last_commit.insert(envelope.id(), last);
@@ -74,20 +75,21 @@ impl Server {
     fn take_in_commit(&mut self, envelope: &Verified, own_previous: Option<EnvelopeId>) {
         let header = envelope.header();
         let Ok(payload) = CommitPayload::decode(&header.payload) else { return };
-        let Some(identity) = self.authority.certified(&header.sender) else { return };
-        let adds: Option<Vec<_>> = payload
-            .adds
-            .iter()
-            .map(|added| {
-                let (device, package) = (added.device, added.package);
-                Some(Addition { device, identity: self.authority.certified(&device)?, package })
-            })
-            .collect();
-        // Whoever is added without a certificate in the past is added by a commit that no policy
-        // allows: the commit is no child of anything.
-        let Some(adds) = adds else { return };
+        let id = envelope.id();
+        let Some(identity) = self.authority.author_of(&id) else { return };
+        let vouched = payload.adds.iter().filter_map(|added| {
+            let (device, package) = (added.device, added.package);
+            let identity = self.authority.certified_at(&id, &device)?;
+            Some(Addition { device, identity, package })
+        });
+        let adds: Vec<_> = vouched.collect();
+        // Whoever is added without a certificate in the commit's past is added by what no policy allows. Not
+        // by what is known now: whoever learns of the certificate first must come to the same.
+        if adds.len() < payload.adds.len() {
+            self.tree.forbid(id);
+        }
         self.tree.add_commit(Commit {
-            envelope: envelope.id(),
+            envelope: id,
             device: header.sender,
             identity,
             parent: payload.parent,
@@ -99,9 +101,9 @@ impl Server {
         if self.tree.children(&payload.parent).len() > 1 {
             self.fork_moved = ForkMoved::Now;
         }
-        self.judge_headers(envelope.id(), &payload.parent);
+        self.judge_headers(id, &payload.parent);
         let (tip, at) = (envelope.tip(), header.timestamp);
-        self.commits.insert(envelope.id(), CommitAt { tip, at, payload });
+        self.commits.insert(id, CommitAt { tip, at, payload });
     }
 
     /// Notes whether a commit that has just arrived is forbidden, and the first on its parent with the
@@ -127,7 +129,7 @@ impl Server {
     fn take_in_vote(&mut self, envelope: &Verified) {
         let header = envelope.header();
         let Ok(payload) = VotePayload::decode(&header.payload) else { return };
-        let Some(identity) = self.authority.certified(&header.sender) else { return };
+        let Some(identity) = self.authority.author_of(&envelope.id()) else { return };
         self.tree.add_vote(Vote { envelope: envelope.id(), identity, state: payload.state });
     }
 

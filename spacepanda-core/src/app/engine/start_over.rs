@@ -60,7 +60,7 @@ impl Server {
     pub(super) fn take_in_root(&mut self, envelope: &Verified) {
         let header = envelope.header();
         let Ok(payload) = RootPayload::decode(&header.payload) else { return };
-        let Some(author) = self.authority.certified(&header.sender) else { return };
+        let Some(author) = self.authority.author_of(&envelope.id()) else { return };
         let standing = match payload.generation {
             0 => self.founds(envelope, &author),
             generation => self.starts_over(envelope, generation),
@@ -138,10 +138,10 @@ impl Server {
         let dag = self.authority.dag();
         let mut last: BTreeMap<IdentityId, Timestamp> = BTreeMap::new();
         for (id, stamp) in &self.roots.stamps {
-            let Some(index) = dag.index(id).filter(|index| dag.holds(past, *index)) else {
+            if !dag.index(id).is_some_and(|index| dag.holds(past, index)) {
                 continue;
-            };
-            let author = self.authority.certified(&dag.device(index));
+            }
+            let author = self.authority.author_of(id);
             if let Some(author) = author.filter(|author| matrix.is_member(author)) {
                 let newest = last.entry(author).or_default();
                 *newest = (*newest).max(*stamp);

@@ -283,7 +283,7 @@ impl Server {
     ) -> Option<(Place, Entry)> {
         let header = envelope.header();
         let place = place_of(node, header)?;
-        let identity = self.authority.certified(&header.sender)?;
+        let identity = self.authority.certifies(&header.control_past(), &header.sender)?;
         let entry = Entry {
             envelope: envelope.id(),
             message,
@@ -336,7 +336,8 @@ impl Server {
 
     fn tell_message(&self, envelope: &Verified, id: MessageId, text: String, cx: &mut Cx<'_>) {
         let header = envelope.header();
-        let Some(author) = self.authority.certified(&header.sender) else { return };
+        let author = self.authority.certifies(&header.control_past(), &header.sender);
+        let Some(author) = author else { return };
         let message = Message {
             id,
             channel: header.channel,

@@ -53,7 +53,8 @@ impl Authority {
         &self.log.dag
     }
 
-    /// Whose device it is by anything held, counting or not; of several the least (`order`, id) says.
+    /// Whose device it is by anything held, counting or not; of several the least (`order`, id) says. That may
+    /// change: of what was written ask [`author_of`](Self::author_of) or [`certifies`](Self::certifies).
     pub fn certified(&self, device: &DeviceId) -> Option<IdentityId> {
         of(&self.log.certificates, device)
             .map(|index| self.log.op(index))
@@ -171,7 +172,7 @@ impl Authority {
         let dag = &self.log.dag;
         let Some(index) = dag.index(envelope) else { return false };
         let device = dag.device(index);
-        self.certified(&device).is_some_and(|author| {
+        self.author_of(envelope).is_some_and(|author| {
             self.log.is_device_in(dag.past_of(index), &author, &device)
                 && !self.is_outrun(&author, envelope)
         })
@@ -184,7 +185,7 @@ impl Authority {
 
     /// Whether a removal cuts off what was said at `tip`, as known now.
     pub fn is_cut_off(&self, origin: &Origin, tip: Tip) -> bool {
-        let Some(identity) = self.certified(&origin.device) else { return true };
+        let Some(identity) = self.certifies(&origin.past, &origin.device) else { return true };
         let said = Said {
             identity,
             channel: origin.channel,

@@ -67,6 +67,19 @@ impl Authority {
         self.log.certifies(&past, device)
     }
 
+    /// Whose device wrote an envelope of the control channel, by its own past: the same everywhere and for
+    /// ever. `None` if it is not here.
+    pub fn author_of(&self, id: &EnvelopeId) -> Option<IdentityId> {
+        let index = self.log.dag.index(id)?;
+        self.certified_at(id, &self.log.dag.device(index))
+    }
+
+    /// Whose device it is, by the past of an envelope of the control channel, itself included.
+    pub fn certified_at(&self, id: &EnvelopeId, device: &DeviceId) -> Option<IdentityId> {
+        let dag = &self.log.dag;
+        self.log.certifies(dag.past_of(dag.index(id)?), device)
+    }
+
     /// Whether what a commit's header says is forbidden by what the commit's own past resolves to: the
     /// same everywhere and for ever, and known without the commit's body or its parent. The group is the
     /// server's. `false` if the envelope is not here.

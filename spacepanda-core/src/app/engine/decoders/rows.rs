@@ -5,8 +5,8 @@ use super::{
         continuity::Continuity,
         frames::AddressRecord,
         rows::{
-            ControlRow, Head, HeadsRow, JoinRow, LostRow, Numbered, PackageRow, Progress, StateRow,
-            UndeliveredRow, UnopenedRow, put_number, read_number,
+            ControlRow, ForksRow, Head, HeadsRow, JoinRow, LostRow, NamedTip, Numbered, PackageRow,
+            Progress, StateRow, UndeliveredRow, UnopenedRow, put_number, read_number,
         },
         tenure::TenureRow,
     },
@@ -35,6 +35,7 @@ pub(super) fn decoders() -> Vec<Decoder> {
         row("rows state", states, exact::<StateRow>),
         row("rows heads", heads, exact::<HeadsRow>),
         row("rows control", controls, exact::<ControlRow>),
+        row("rows forks", forks, exact::<ForksRow>),
         row("rows progress", progress, exact::<Progress>),
         row("rows join", joins, exact::<JoinRow>),
         row("rows unopened", unopened, exact::<UnopenedRow>),
@@ -93,6 +94,15 @@ fn heads(s: &mut Sampler) -> Vec<Vec<u8>> {
 fn controls(s: &mut Sampler) -> Vec<Vec<u8>> {
     let control = (0..s.below(30)).map(|_| s.envelope()).collect();
     vec![cbor::encode(&ControlRow { device: s.device(), number: s.number(), control })]
+}
+
+fn forks(s: &mut Sampler) -> Vec<Vec<u8>> {
+    let named = |s: &mut Sampler| {
+        let control = (0..s.below(3)).map(|_| s.envelope()).collect();
+        NamedTip { id: s.envelope(), control }
+    };
+    let tips = (0..s.below(4)).map(|_| named(s)).collect();
+    vec![cbor::encode(&ForksRow { device: s.device(), tips })]
 }
 
 fn progress(s: &mut Sampler) -> Vec<Vec<u8>> {

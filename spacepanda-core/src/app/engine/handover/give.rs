@@ -9,14 +9,14 @@ use super::{
     frames::Handed,
 };
 use crate::{
-    base::{Bug, ChannelId, IdentityId, PeerId, Tip, limits::BODY_LEN_MAX},
+    base::{Bug, ChannelId, EnvelopeId, IdentityId, PeerId, Tip, limits::BODY_LEN_MAX},
     state::{
         authority::{Capability, PermissionMatrix},
         crdt::{
             Content, Reading,
             timeline::{self, Step},
         },
-        envelope::Header,
+        envelope::{Header, Past},
         link::Kind,
     },
 };
@@ -88,7 +88,7 @@ impl Server {
         let reader = self.reader(peer, channel)?;
         let (envelope, _) = message(loaded, channel, tip)?;
         let header = envelope.header();
-        let may = self.may_read(peer, &reader, header, tip);
+        let may = self.may_read(peer, &reader, header);
         if Bug::HandsOverNothing.is_planted() || !may && !Bug::HandsOverToAnybody.is_planted() {
             return None;
         }
@@ -113,16 +113,29 @@ impl Server {
         (anybody || views(&self.matrix, &identity, channel)).then_some(identity)
     }
 
-    /// Whether a message is for a reader: it stands where what is shared with them begins, or later, or
-    /// they might read the channel by what its author knew.
-    fn may_read(&self, peer: &PeerId, reader: &IdentityId, header: &Header, tip: &Tip) -> bool {
-        let channel = &header.channel;
-        let share = self.shares.get(peer).and_then(|shared| shared.get(channel));
-        share.is_some_and(|share| share.covers(tip))
-            || self
-                .authority
-                .resolve(&header.control_past())
-                .is_ok_and(|then| views(&then, reader, channel))
+    /// Whether a message is for a reader with whom its channel is shared: it is their own, or its author
+    /// knew of an admission by which they are in, or they might read the channel by what its author knew.
+    /// Where it stands does not say: on another branch of a log that forks that number may be theirs.
+    fn may_read(&self, peer: &PeerId, reader: &IdentityId, header: &Header) -> bool {
+        let (channel, past) = (&header.channel, header.control_past());
+        self.shares_with(peer, channel) && self.is_since_admission(reader, header, &past)
+            || self.authority.resolve(&past).is_ok_and(|then| views(&then, reader, channel))
+    }
+
+    fn is_since_admission(
+        &self,
+        reader: &IdentityId,
+        header: &Header,
+        past: &[EnvelopeId],
+    ) -> bool {
+        let (authority, admits) = (&self.authority, self.authority.admits_of(reader));
+        let dag = authority.dag();
+        let knows = |past: &Past| {
+            admits.iter().filter_map(|id| dag.index(id)).any(|admit| dag.holds(past, admit))
+        };
+        admits.is_empty()
+            || authority.certifies(past, &header.sender) == Some(*reader)
+            || dag.closure(past).is_ok_and(|past| knows(&past))
     }
 }
 
