@@ -382,3 +382,104 @@ pub(super) struct Next {
     pub timestamp: Timestamp,
     pub order: u64,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::Secret,
+        state::{
+            envelope::{PayloadType, VERSION},
+            identity::KeyPair,
+        },
+    };
+
+    const CHANNEL: ChannelId = ChannelId::new([4; 32]);
+
+    /// Of the control channel: `1` is right after `0`.
+    fn control(number: u8) -> Tip {
+        let (device, id) = (DeviceId::new([9; 32]), EnvelopeId::new([number; 32]));
+        Tip { device, number: 1 + u64::from(number), id }
+    }
+
+    /// An entry after another, which names this of the control channel.
+    fn after(previous: Option<&Verified>, named: u8, branch: u8) -> Verified {
+        let keys = KeyPair::from_secret(Secret::new([1; 32]));
+        let header = Header {
+            version: VERSION,
+            channel: CHANNEL,
+            sender: DeviceId::new(*keys.public()),
+            sequence: previous.map_or(1, |previous| previous.tip().number + 1),
+            previous: previous.map(Verified::id),
+            parents: Vec::new(),
+            control: Some(vec![control(named)]),
+            timestamp: Timestamp::from_micros(1),
+            order: 1,
+            payload_type: PayloadType::Message,
+            payload: vec![branch],
+            body: None,
+        };
+        Verified::sign(header, None, &keys).unwrap()
+    }
+
+    /// A channel to which these were appended, some of them after a gap, as it is after a restart.
+    fn holding(entries: &[(&Verified, bool)]) -> Channel {
+        let (mut channel, mut loaded) = (Channel::new(CHANNEL, 1), Loaded::default());
+        let mut rows: BTreeMap<_, _> = BTreeMap::new();
+        for (entry, after_gap) in entries {
+            let mut batch = Batch::new();
+            channel.advance(entry, 1, false, *after_gap, &mut batch);
+            for change in batch.into_changes() {
+                rows.insert(change.key().clone(), change.value().cloned());
+            }
+        }
+        loaded.frontiers.insert(CHANNEL, channel.frontier.clone());
+        for (namespace, prefix) in Channel::reads(CHANNEL, 1).prefixes {
+            let there = rows.iter().filter(|(key, _)| key.starts_with(&prefix));
+            let there = there.filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
+            let there = there.collect();
+            loaded.prefixes.insert((namespace, prefix), there);
+        }
+        Channel::load(CHANNEL, 1, &loaded)
+    }
+
+    #[test]
+    fn what_closes_a_gap_changes_nothing_of_what_was_named_after_it() {
+        let first = after(None, 0, 0);
+        let second = after(Some(&first), 1, 0);
+        let third = after(Some(&second), 0, 0);
+        let device = first.header().sender;
+        for entries in [
+            [(&first, false), (&second, false), (&third, false)],
+            [(&first, false), (&third, true), (&second, false)],
+        ] {
+            let channel = holding(&entries);
+            let named: Vec<_> = (1..4).map(|at| channel.control_at(&device, at).unwrap()).collect();
+            assert_eq!(named, [[control(0).id], [control(1).id], [control(0).id]]);
+        }
+    }
+
+    #[test]
+    fn each_tip_of_a_log_that_forks_is_above_what_its_own_branch_names_in_whatever_order_they_come()
+    {
+        let mut dag = Dag::new();
+        dag.insert(control(0), None, []).unwrap();
+        dag.insert(control(1), Some(control(0).id), []).unwrap();
+        let first = after(None, 0, 0);
+        let old = after(Some(&first), 0, 1);
+        let old = [old.clone(), after(Some(&old), 0, 1)];
+        let new = after(Some(&first), 1, 2);
+        let new = [new.clone(), after(Some(&new), 1, 2)];
+        let ([a, b], [c, d]) = (&old, &new);
+        let orders =
+            [[a, b, c, d], [a, c, b, d], [a, c, d, b], [c, a, b, d], [c, a, d, b], [c, d, a, b]];
+        for order in orders {
+            let entries: Vec<_> =
+                std::iter::once(&first).chain(order).map(|entry| (entry, false)).collect();
+            let channel = holding(&entries);
+            assert_eq!(channel.frontier.tips().count(), 2);
+            assert_eq!(channel.tips_above(&dag, &[control(1).id]), [d.tip()]);
+        }
+    }
+}
