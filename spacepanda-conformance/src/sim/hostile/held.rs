@@ -49,6 +49,7 @@ struct State {
 /// Everything that a node keeps of a server and of itself.
 pub(super) struct Held {
     pub(super) me: Me,
+    pub(super) identity: KeyPair,
     pub(super) server: ServerId,
     pub(super) control: ChannelId,
     pub(super) logs: BTreeMap<ChannelId, Log>,
@@ -69,9 +70,8 @@ impl Held {
         server: ServerId,
         channels: &BTreeSet<ChannelId>,
     ) -> Result<Option<Self>> {
-        let Some(me) = kept.row(&NODE, ACCOUNT)?.and_then(|row| account(&row)) else {
-            return Ok(None);
-        };
+        let account = kept.row(&NODE, ACCOUNT)?.and_then(|row| account(&row));
+        let Some((me, identity)) = account else { return Ok(None) };
         let control = control_channel(&server);
         let mut logs = BTreeMap::new();
         for channel in channels.iter().chain([&control]) {
@@ -82,7 +82,7 @@ impl Held {
             });
             logs.insert(*channel, Log { frontier, entries: entries.collect() });
         }
-        Ok(Some(Self { me, server, control, logs, groups: groups(kept)? }))
+        Ok(Some(Self { me, identity, server, control, logs, groups: groups(kept)? }))
     }
 
     pub(super) fn device(&self) -> DeviceId {
@@ -117,12 +117,13 @@ impl Held {
     }
 }
 
-fn account(row: &[u8]) -> Option<Me> {
+fn account(row: &[u8]) -> Option<(Me, KeyPair)> {
     let account: Account = cbor::decode(row).ok()?;
-    Some(Me {
+    let me = Me {
         certificate: VerifiedCertificate::decode(&account.certificate).ok()?,
         device: KeyPair::from_secret(Secret::new(account.device)),
-    })
+    };
+    Some((me, KeyPair::from_secret(Secret::new(account.identity))))
 }
 
 fn groups(kept: &Kept) -> Result<Vec<Group>> {

@@ -72,6 +72,7 @@ impl Plot {
             Malice::Intrude => self.intrude(),
             Malice::Smuggle => self.smuggle(),
             Malice::Ask => self.ask(),
+            Malice::Vouch => self.vouch(),
         }
     }
 
@@ -83,7 +84,7 @@ impl Plot {
         payload: Vec<u8>,
     ) -> Header {
         let sender = self.held.device();
-        let own = self.held.logs.get(&channel).and_then(|log| log.frontier.of(&sender).next());
+        let own = self.own_tip(channel);
         let control = (channel != self.held.control).then(|| self.tips(self.held.control, None));
         Header {
             version: VERSION,
@@ -110,10 +111,22 @@ impl Plot {
         tips
     }
 
+    /// Where one's own log of a channel ends.
+    pub(super) fn own_tip(&self, channel: ChannelId) -> Option<Tip> {
+        let log = self.held.logs.get(&channel)?;
+        log.frontier.of(&self.held.device()).next()
+    }
+
     /// Signs an envelope at the place in time that follows from what it names.
     pub(super) fn sign(&self, mut header: Header, body: Option<Vec<u8>>) -> Option<Verified> {
         header.order = order_after(header.timestamp, self.orders(&header));
         Verified::sign(header, body.map(Into::into), &self.held.me.device).ok()
+    }
+
+    /// The same, without a body, with the key of another device.
+    pub(super) fn sign_as(&self, mut header: Header, device: &KeyPair) -> Option<Verified> {
+        header.order = order_after(header.timestamp, self.orders(&header));
+        Verified::sign(header, None, device).ok()
     }
 
     fn orders(&self, header: &Header) -> Vec<u64> {

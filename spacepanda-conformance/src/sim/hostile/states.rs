@@ -3,11 +3,13 @@
 use spacepanda_core::{
     base::{DeviceId, StateId},
     state::{
+        authority::Operation,
         envelope::{Header, PayloadType, Verified},
+        identity::{DeviceCertificate, KeyPair},
         link::Me,
         mls::{
-            Change, CommitBody, CommitPayload, KeyPackagePayload, Merged, PackageUse, Parents,
-            RootPayload, key_package,
+            Addition, Change, CommitBody, CommitPayload, KeyPackagePayload, Merged, PackageUse,
+            Parents, RootPayload, key_package,
         },
     },
 };
@@ -192,6 +194,43 @@ impl Plot {
             self.chain(self.held.control, vec![super::operations::vote(merged.payload.child)]),
         );
         self.tell(&written)
+    }
+
+    /// A commit that adds a device of one's own for which nobody vouches yet, one as it ought to be on the same
+    /// state, and the device's own word. Whoever hears that first must come to the same as whoever hears it
+    /// last.
+    pub(super) fn vouch(&mut self) -> Vec<Errand> {
+        let device = KeyPair::from_secret(self.seed());
+        let Some(word) = self.introduction(&device) else { return Vec::new() };
+        let mut written = self.untrue_commit(|plot, payload, _| {
+            let (device, package) = (DeviceId::new(*device.public()), plot.bytes());
+            payload.adds.push(Addition { device, package });
+            payload.child = StateId::new(plot.bytes());
+        });
+        written.iter().for_each(|envelope| self.keep(envelope));
+        written.extend(self.rivals(1));
+        let first = [std::slice::from_ref(&word), &written].concat();
+        let last = [&written, std::slice::from_ref(&word)].concat();
+        let honest = self.honest.clone().into_iter();
+        honest
+            .map(|to| match self.chance.once_in(2) {
+                true => self.errand(to, pushed(&first)),
+                false => self.errand(to, pushed(&last)),
+            })
+            .collect()
+    }
+
+    /// What a device of one's own says first.
+    fn introduction(&self, device: &KeyPair) -> Option<Verified> {
+        let sender = DeviceId::new(*device.public());
+        let issued = DeviceCertificate::issue(&self.held.identity, sender, self.now);
+        let certificate = issued.certificate().clone();
+        let payload = Operation::AddDevice { certificate }.encode();
+        let next = self.header(self.held.control, PayloadType::Authority, payload);
+        let parents = next.parents.iter().copied().chain(self.own_tip(self.held.control));
+        let mut parents: Vec<_> = parents.collect();
+        parents.sort_unstable();
+        self.sign_as(Header { sender, sequence: 1, previous: None, parents, ..next }, device)
     }
 
     pub(super) fn plead(&mut self) -> Vec<Errand> {

@@ -69,6 +69,9 @@ malices! {
     Smuggle "smuggle",
     /// Questions for messages that are not for them.
     Ask "ask",
+    /// A commit that adds a device for which nobody vouches yet, another after it, and the device's own word,
+    /// in another order for everybody.
+    Vouch "vouch",
 }
 
 impl Deed {

@@ -68,8 +68,12 @@ const SLOW_STORES_MAX: u64 = 6;
 /// Kinds of faults; each is in about half of the runs.
 const KINDS: usize = 12;
 
-/// What a hostile member does is drawn from these; smuggling is a way to commit.
-const WAYS: &[Malice] = Malice::ALL.split_at(Malice::ALL.len() - 1).0;
+/// What a hostile member does is drawn from these; asking is a way to lie, and vouching is drawn apart.
+const WAYS: &[Malice] = Malice::ALL.split_at(Malice::ALL.len() - 2).0;
+/// One hostile run of so many has a member who vouches too late.
+const VOUCHED_ONE_IN: u64 = 4;
+/// How often they do, at most.
+const VOUCHED_MAX: u64 = 3;
 
 struct Draw {
     chance: Chance,
@@ -95,7 +99,6 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
         draw.rollbacks(Chance::new(seed, "rollbacks"));
         draw.clones(Chance::new(seed, "clones"));
         draw.long_partition(Chance::new(seed, "partitions"));
-        draw.slow_stores(Chance::new(seed, "stores"));
     }
     if setup.profile == Profile::Hostile {
         draw.deeds(setup.steps * DEEDS_IN_TEN / 10);
@@ -104,6 +107,13 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
         draw.within(SPREAD, |chance| Step::Look { who: chance.index(nodes) });
     }
     draw.stretch();
+    // After all that the first chance decides.
+    if setup.profile != Profile::Calm {
+        draw.slow_stores(Chance::new(seed, "stores"));
+    }
+    if setup.profile == Profile::Hostile {
+        draw.late_words(Chance::new(seed, "vouch"));
+    }
     // Stable: what happens at one time stays in the order in which it was drawn.
     draw.entries.sort_by_key(|entry| entry.at);
     let idle = if is_long { IDLE } else { Duration::ZERO };
@@ -245,6 +255,21 @@ impl Draw {
                     self.put(at, What::Harm(Deed { who, malice, number }));
                 }
             }
+        }
+    }
+
+    /// In a quarter of the hostile runs somebody's device is added before it is vouched for.
+    fn late_words(&mut self, mut chance: Chance) {
+        let mut deeds = self.entries.iter().filter_map(|entry| match entry.what {
+            What::Harm(deed) => Some(deed.who),
+            _ => None,
+        });
+        let Some(who) = deeds.next().filter(|_| chance.once_in(VOUCHED_ONE_IN)) else { return };
+        for _ in 0..=chance.below(VOUCHED_MAX) {
+            let at = DEEDS_FROM + chance.within(SPREAD - DEEDS_FROM);
+            // Below 2^32.
+            let number = chance.below(1 << 32) as u32;
+            self.put(at, What::Harm(Deed { who, malice: Malice::Vouch, number }));
         }
     }
 
