@@ -1,12 +1,17 @@
 //! Devices that come and go, and those that only say so.
 
+use std::time::Duration;
+
 use super::{
     super::{Denied, InsertError, Operation},
     world::{ADA, At, BOB, EVE, FOUNDER, World, key},
 };
 use crate::{
-    base::{DeviceId, ServerId, limits::DEVICES_PER_IDENTITY_MAX},
-    state::{envelope::PayloadType, identity::DeviceCertificate},
+    base::{ChannelId, DeviceId, EnvelopeId, ServerId, Tip, limits::DEVICES_PER_IDENTITY_MAX},
+    state::{
+        envelope::{Origin, PayloadType},
+        identity::DeviceCertificate,
+    },
 };
 
 /// A server with Ada and Bob in it, and a second device of Ada's that nobody knows.
@@ -61,6 +66,30 @@ fn nobody_else_introduces_a_device_and_no_strangers_device_is_kept() {
     assert_eq!(world.authority.counts(&world.id(kept)), None);
     let device = world.people[ADA].device_id();
     assert_eq!(world.authority.certified(&device), Some(world.who(ADA)));
+}
+
+#[test]
+fn a_removal_finds_words_under_who_was_vouched_for_as_they_were_written() {
+    let (mut world, second, bob) = house();
+    let device = world.people[second].device_id();
+    // Bob vouches for Ada's device as well, before her in order, and nobody hears of it yet.
+    let claim = DeviceCertificate::issue(&key(1, 3), device, world.stamp());
+    let claim = Operation::AddDevice { certificate: claim.certificate().clone() };
+    let claim = world.sign(second, &[bob], PayloadType::Authority, claim.encode());
+    let added = world.introduce(second, &[bob]);
+    world.kick(FOUNDER, &[added], ADA);
+    let said = Origin {
+        channel: ChannelId::new([5; 32]),
+        device,
+        timestamp: world.stamp().saturating_add(Duration::from_secs(1)),
+        past: vec![world.id(added)],
+    };
+    let tip = Tip { device, number: 1, id: EnvelopeId::new([1; 32]) };
+    assert!(world.authority.is_cut_off(&said, tip));
+    world.arrive(claim);
+    assert_eq!(world.authority.certified(&device), Some(world.who(BOB)));
+    assert!(world.authority.is_cut_off(&said, tip));
+    assert_eq!(world.authority.author_of(&world.id(added)), Some(world.who(ADA)));
 }
 
 #[test]
