@@ -33,6 +33,8 @@ pub(super) struct Channel {
     heads: BTreeMap<EnvelopeId, Head>,
     greatest: Timestamp,
     own: Timestamp,
+    /// The order of the last envelope of one's own, as this device.
+    own_order: u64,
     recent: BTreeMap<EnvelopeId, u64>,
     recent_order: VecDeque<EnvelopeId>,
     /// Those of which nothing but the order is known here.
@@ -62,6 +64,7 @@ impl Channel {
             heads: BTreeMap::new(),
             greatest: Timestamp::ZERO,
             own: Timestamp::ZERO,
+            own_order: 0,
             recent: BTreeMap::new(),
             recent_order: VecDeque::new(),
             bare: BTreeSet::new(),
@@ -99,6 +102,7 @@ impl Channel {
                 channel.heads.insert(head.tip.id, head);
             }
             (channel.greatest, channel.own) = (row.greatest, row.own);
+            channel.own_order = row.own_order;
         }
         for (_, value) in loaded.prefix(&VIEW, &rows::forks_prefix(number)) {
             if let Ok(ForksRow { device, tips }) = cbor::decode(value) {
@@ -190,12 +194,10 @@ impl Channel {
         greatest.max(Timestamp::YEAR_2100.micros()).saturating_add(ORDER_LEAP_MAX)
     }
 
-    /// What nothing held names yet, in the order of [`Header::parents`]; the oldest 64 at most.
+    /// Everything that nothing held names yet, the oldest first.
     pub(super) fn heads(&self) -> Vec<Head> {
         let mut heads: Vec<_> = self.heads.values().copied().collect();
         heads.sort_unstable_by_key(|head| (head.order, head.tip.id));
-        heads.truncate(PARENTS_MAX / 2);
-        heads.sort_unstable_by_key(|head| head.tip);
         heads
     }
 
@@ -234,6 +236,7 @@ impl Channel {
         self.greatest = self.greatest.max(header.timestamp);
         if own {
             self.own = self.own.max(header.timestamp);
+            self.own_order = header.order;
         }
         self.note_fork(envelope, device, batch);
         let names_news = self.note_control(header, device, after_gap, batch);
@@ -241,6 +244,7 @@ impl Channel {
             heads: self.heads.values().copied().collect(),
             greatest: self.greatest,
             own: self.own,
+            own_order: self.own_order,
         };
         batch.put(VIEW, rows::heads_key(self.number), cbor::encode(&row));
         names_news
@@ -331,10 +335,9 @@ impl Channel {
         self.frontier.tips().map(|tip| (tip.device, 1)).collect()
     }
 
-    /// The time and place of the next envelope of one's own.
-    pub(super) fn next(&self, device: DeviceId, now: Timestamp) -> Next {
+    /// The time and place of the next envelope of one's own, which names these of its channel.
+    pub(super) fn next(&self, device: DeviceId, now: Timestamp, heads: &[Head]) -> Next {
         let own = self.frontier.of(&device).max_by_key(|tip| (tip.number, tip.id));
-        let heads = self.heads();
         let timestamp = stamp(now, self.own, self.greatest);
         let order = order_after(timestamp, heads.iter().map(|head| head.order));
         let parents =
@@ -345,7 +348,7 @@ impl Channel {
             parents: parents.collect(),
             timestamp,
             order: own
-                .and_then(|own| self.order(&own.id))
+                .map(|own| self.order(&own.id).unwrap_or(self.own_order))
                 .map_or(order, |previous| order.max(previous.saturating_add(1))),
         }
     }

@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 
 use super::{
     machine::{Cx, Node, Work},
+    reads::Loaded,
+    rows::{self, VIEW, VerdictRow},
     server::{ForkMoved, Server},
 };
 use crate::{
-    base::{Bug, DeviceId, EnvelopeId, IdentityId, StateId},
+    base::{Bug, DeviceId, EnvelopeId, IdentityId, StateId, cbor},
     state::{
         envelope::PayloadType,
         mls::{
@@ -26,8 +28,8 @@ pub(super) struct Weighed {
     counted: Option<u64>,
     /// The facts that the choice was made from.
     chosen: Option<u64>,
-    /// The facts and the stand for which no vote is due.
-    voted: Option<(u64, Option<StateId>)>,
+    /// The facts, those of the choice, and the stand for which no vote is due.
+    voted: Option<(u64, Option<u64>, StateId)>,
     /// Where to stand, of which facts and which kept states.
     stand: Option<((u64, u64), Option<StateId>)>,
 }
@@ -130,13 +132,13 @@ impl Server {
 
     /// Votes for the head that was chosen last, before choosing anew, where that is due.
     fn vote(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        let of = (self.weighed.facts, self.stand);
+        let Some((stand, chosen)) = self.stand.zip(self.choice.as_ref()) else { return };
+        let of = (self.weighed.facts, self.weighed.chosen, stand);
         if self.weighed.voted == Some(of) {
             return;
         }
         self.weighed.voted = Some(of);
         let me = node.me().identity();
-        let Some((stand, chosen)) = self.stand.zip(self.choice.as_ref()) else { return };
         let due = self.tree.vote_due(&self.view(), &me, &stand, chosen);
         let due = due.filter(|_| !Bug::NeverVotes.is_planted());
         if let Some(state) = due.filter(|_| self.is_member(&me)) {
@@ -149,16 +151,55 @@ impl Server {
         TreeView { server: self }
     }
 
-    /// Notes that a state was entered by this commit.
-    pub(super) fn mark_valid(&mut self, commit: EnvelopeId) {
+    /// Notes that a state was entered by this commit, for good: once its parent is gone nobody tries it again.
+    pub(super) fn mark_valid(&mut self, node: &mut Node, commit: EnvelopeId, cx: &mut Cx<'_>) {
         self.tree.mark_valid(commit);
         self.weighed.note_fact();
+        self.keep_verdict(node, commit, true, cx);
     }
 
-    /// Notes that a commit is passed over for good.
-    pub(super) fn mark_invalid(&mut self, commit: EnvelopeId) {
-        self.tree.mark_invalid(commit);
-        self.weighed.note_fact();
+    /// Notes that a commit is passed over for good; whether that is new.
+    pub(super) fn mark_invalid(
+        &mut self,
+        node: &mut Node,
+        commit: EnvelopeId,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        let is_new = self.tree.mark_invalid(commit);
+        if is_new {
+            self.weighed.note_fact();
+            self.keep_verdict(node, commit, false, cx);
+        }
+        is_new
+    }
+
+    /// Notes that a commit cannot be entered here, though others may have; whether that is new.
+    pub(super) fn mark_unreadable(&mut self, commit: EnvelopeId) -> bool {
+        let is_new = self.tree.mark_unreadable(commit);
+        if is_new {
+            self.weighed.note_fact();
+        }
+        is_new
+    }
+
+    fn keep_verdict(&self, node: &mut Node, commit: EnvelopeId, valid: bool, cx: &mut Cx<'_>) {
+        let Some(at) = self.commits.get(&commit) else { return };
+        let device = node.numbers.device(at.tip.device, &mut cx.fx.batch);
+        let key = rows::verdict_key(self.number, device, &at.tip);
+        cx.fx.batch.put(VIEW, key, cbor::encode(&VerdictRow { commit, valid }));
+    }
+
+    /// Takes what came of the commits that were tried.
+    pub(super) fn load_verdicts(&mut self, loaded: &Loaded) {
+        for (_, value) in loaded.prefix(&VIEW, &rows::verdicts_prefix(self.number)) {
+            match cbor::decode(value) {
+                Ok(VerdictRow { commit, valid: true }) => self.tree.mark_valid(commit),
+                Ok(VerdictRow { commit, valid: false }) => {
+                    self.tree.mark_invalid(commit);
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// The leaves of a state, by its headers.

@@ -167,8 +167,7 @@ impl Server {
             return;
         }
         // A second commit of one device on one state is void.
-        let me = node.device();
-        if !self.tree.commits_on(&stand).iter().any(|commit| commit.device == me) {
+        if !self.has_committed_on(&stand, node) {
             self.commit(node, &Change::default(), cx);
         }
     }

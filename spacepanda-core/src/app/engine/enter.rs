@@ -197,7 +197,7 @@ impl Server {
         }
         if let Some(group) = self.opened(&entry, tree, cx) {
             self.trees.remove(&state);
-            self.mark_valid(entry.tip.id);
+            self.mark_valid(node, entry.tip.id, cx);
             self.keep_state(node, state, group, cx);
             let used = entry.package;
             self.retire_before(used, cx);

@@ -26,6 +26,9 @@ use crate::{
 
 /// After how long a request goes also to the next member who can be reached.
 const NEXT_MEMBER: Duration = Duration::from_secs(5);
+/// The same once somebody has said that we are let in, and it is not to be seen yet: who says so may have written
+/// nothing, or may be gone with what they wrote.
+const ADMITTED: Duration = Duration::from_secs(30);
 /// How long others may still answer after somebody has refused: one who lies keeps nobody out.
 const OTHERS_ANSWER: Duration = Duration::from_secs(10);
 /// After how long the addresses of the link are dialled again, at the beginning.
@@ -107,9 +110,10 @@ impl Join {
         if !self.is_open() {
             return None;
         }
-        let asks = self.step < Some(JoinStep::Admitted);
-        let next = [self.next_ask, self.again_at, self.refused_at].into_iter().flatten();
-        self.redial_at.into_iter().chain(next.filter(|_| asks)).min()
+        let next = [self.next_ask, self.again_at].into_iter().flatten();
+        let next = next.filter(|_| self.step < Some(JoinStep::Syncing));
+        let refused = self.refused_at.filter(|_| self.step < Some(JoinStep::Admitted));
+        self.redial_at.into_iter().chain(next).chain(refused).min()
     }
 
     /// When something done at a time is done again: the later, the longer nobody has let us in.
@@ -211,6 +215,7 @@ impl Machine {
             None => {
                 join.tried_since = None;
                 join.redial_at = Some(cx.now.saturating_add(REDIAL));
+                join.next_ask = Some(cx.now.saturating_add(ADMITTED));
                 server.tell_step(JoinStep::Admitted, cx);
             }
             Some(refusal) => server.note_refusal(&mut self.node, peer, refusal, cx),
@@ -243,7 +248,7 @@ impl Server {
     /// were asked again on each.
     pub(super) fn request(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let Some(join) = self.join.as_mut() else { return };
-        if !join.is_open() || join.step >= Some(JoinStep::Admitted) {
+        if !join.is_open() || join.step >= Some(JoinStep::Syncing) {
             return;
         }
         if join.next_ask.is_some_and(|at| at > cx.now) {
@@ -256,15 +261,19 @@ impl Server {
             .filter(|peer| links.is_for_join(peer, &self.id))
             .min_by_key(|peer| join.asked.get(peer).copied());
         let Some(peer) = next else { return };
+        let least = match join.step < Some(JoinStep::Admitted) {
+            true => NEXT_MEMBER,
+            false => ADMITTED,
+        };
         let asked = join.asked.get(&peer).map(|asked| (*asked).min(cx.now));
-        let again = asked.map(|asked| join.again(asked, NEXT_MEMBER));
+        let again = asked.map(|asked| join.again(asked, least));
         if again.is_some_and(|at| at > cx.now) {
             join.again_at = again;
             return;
         }
         join.asked.insert(peer, cx.now);
         *join.owed.entry(peer).or_default() += 1;
-        join.next_ask = Some(cx.now.saturating_add(NEXT_MEMBER));
+        join.next_ask = Some(cx.now.saturating_add(least));
         let frame = JoinRequestFrame { server: self.id, request: join.row.request.clone() };
         node.send(peer, Kind::JoinRequest, &cbor::encode(&frame), cx);
         self.tell_step(JoinStep::Requested, cx);

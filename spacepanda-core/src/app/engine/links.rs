@@ -57,8 +57,8 @@ pub(super) struct Peer {
     identity: IdentityId,
     dialled_by: DeviceId,
     since: Timestamp,
-    /// The server that one of us joins by the other.
-    joins: Option<ServerId>,
+    /// The servers that one of us joins by the other.
+    joins: BTreeSet<ServerId>,
     /// The server of which they have shown, when they dialled, that they know it.
     claims: Option<ServerId>,
     /// Whether they were told the addresses that are known: not while nothing but a claim speaks for them.
@@ -107,7 +107,7 @@ impl Links {
 
     /// Whether a link was made for a join of `server`.
     pub(super) fn is_for_join(&self, peer: &PeerId, server: &ServerId) -> bool {
-        self.peers.get(peer).is_some_and(|peer| peer.joins == Some(*server))
+        self.peers.get(peer).is_some_and(|peer| peer.joins.contains(server))
     }
 
     /// Whether a peer says that they are a member of `server`, and knows at least that there is one.
@@ -277,7 +277,7 @@ impl Machine {
             // Whoever comes by one that is used up or revoked is told so.
             server.authority.meeting_secrets().any(|secret| open.session.knows(&secret))
         };
-        let joins = match &open.dial {
+        let joins: Option<ServerId> = match &open.dial {
             Some(Dial::Join(server, ..)) => Some(*server),
             Some(Dial::Member(_)) => None,
             None => self.servers.values().find(invited).map(|server| server.id),
@@ -304,6 +304,7 @@ impl Machine {
         }
         let dialled_by = if dialled { me } else { peer };
         let since = cx.now;
+        let joins = joins.into_iter().collect();
         let met = Peer { link, identity, dialled_by, since, joins, claims, told: vouched };
         self.welcome(peer, met, me, cx)
     }
@@ -314,8 +315,8 @@ impl Machine {
         let identity = new.identity;
         if let Some(old) = self.node.links.peers.get_mut(&peer) {
             // Whichever stays serves what both were made for.
-            old.joins = old.joins.or(new.joins);
-            new.joins = old.joins;
+            old.joins.append(&mut new.joins);
+            new.joins = old.joins.clone();
             old.claims = old.claims.or(new.claims);
             new.claims = old.claims;
             let at_once = cx.now.since(old.since) < AT_ONCE;

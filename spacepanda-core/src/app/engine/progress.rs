@@ -57,6 +57,11 @@ impl Server {
     ) {
         let server = self.id;
         let Some(channel) = self.channels.get_mut(&channel_id) else { return };
+        // Whoever shows what was never written shows nothing of what will be.
+        let number = match device == node.device() {
+            true => number.min(channel.frontier.number(&device)),
+            false => number,
+        };
         let none = Progress { device, sent: 0, delivered: 0 };
         let progress = channel.progress.entry(device).or_insert(none);
         let before = *progress;

@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{
     machine::{Cx, Node},
     server::{ForkMoved, Server},
+    write::NAMED_MAX,
 };
 use crate::{
     base::{
@@ -29,7 +30,8 @@ impl Server {
             self.reconcile_at = None;
             return;
         };
-        if !self.may_commit(node) {
+        // A second commit of one device on one state is void.
+        if !self.may_commit(node) || self.has_committed_on(&head, node) {
             self.reconcile_at = None;
             return;
         }
@@ -60,6 +62,12 @@ impl Server {
                 self.find_useless(node, &change, cx);
             }
         }
+    }
+
+    /// Whether this device made a commit on a state.
+    pub(super) fn has_committed_on(&self, state: &StateId, node: &Node) -> bool {
+        let me = node.device();
+        self.tree.commits_on(state).iter().any(|commit| commit.device == me)
     }
 
     /// Whether this device is a member's, and may write here now: else nothing is its turn.
@@ -183,7 +191,7 @@ impl Server {
         let Ok(envelope) = self.write(node, header, Some(body.encode().into()), cx) else {
             return false;
         };
-        self.mark_valid(envelope.id());
+        self.mark_valid(node, envelope.id(), cx);
         self.keep_state(node, child, group, cx);
         node.settle(self.id);
         true
@@ -194,6 +202,10 @@ impl Server {
         let Some(header) = self.next_header(node, self.control, PayloadType::Commit, cx) else {
             return;
         };
+        // Where not all is named, what lets somebody in may be what is left out.
+        if self.control_channel().heads().len() > NAMED_MAX {
+            return;
+        }
         for package in &change.adds {
             let Ok(facts) = mls::package_facts(package) else { continue };
             let device = facts.certificate.device();
@@ -231,7 +243,7 @@ impl Server {
         if Bug::SendsToTheRemoved.is_planted() {
             return true;
         }
-        if !self.stand_clear && self.head == Some(stand) {
+        if !self.stand_clear && self.head == Some(stand) && !self.has_committed_on(&stand, node) {
             let removes = self.removals(&stand);
             self.commit(node, &Change { removes, ..Change::default() }, cx);
         }

@@ -167,6 +167,9 @@ pub(super) struct HeadsRow {
     /// One's own last timestamp.
     #[n(2)]
     pub own: Timestamp,
+    /// The order of the last envelope of one's own, as the device that this node is.
+    #[n(3)]
+    pub own_order: u64,
 }
 
 /// An envelope that nothing held names yet.
@@ -289,6 +292,25 @@ pub(super) struct JoinRow {
     pub reference: [u8; 32],
     #[n(3)]
     pub complete: bool,
+}
+
+/// What came of a commit that was tried: nobody tries it again once its parent is gone.
+#[derive(Encode, Decode, Debug, Clone, Copy, PartialEq, Eq)]
+#[cbor(array)]
+pub(super) struct VerdictRow {
+    #[n(0)]
+    pub commit: EnvelopeId,
+    #[n(1)]
+    pub valid: bool,
+}
+
+pub(super) fn verdicts_prefix(server: u32) -> Bytes {
+    key(b'v', &[&server.to_be_bytes()])
+}
+
+pub(super) fn verdict_key(server: u32, device: u32, tip: &Tip) -> Bytes {
+    let branch = &tip.id.as_bytes()[..4];
+    key(b'v', &[&server.to_be_bytes(), &device.to_be_bytes(), &tip.number.to_be_bytes(), branch])
 }
 
 pub(super) fn joins_prefix() -> Bytes {

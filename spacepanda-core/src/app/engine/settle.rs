@@ -98,12 +98,19 @@ impl Server {
             removes: payload.removes.clone(),
             own_previous,
         });
-        if self.tree.children(&payload.parent).len() > 1 {
+        self.judge_headers(id, &payload.parent);
+        let is_rival = self.tree.children(&payload.parent).len() > 1;
+        if is_rival && self.may_matter(&id, &payload.parent) {
             self.fork_moved = ForkMoved::Now;
         }
-        self.judge_headers(id, &payload.parent);
         let (tip, at) = (envelope.tip(), header.timestamp);
         self.commits.insert(id, CommitAt { tip, at, payload });
+    }
+
+    /// Whether a commit may be on the way: one that is void, or beside the way, holds up nothing.
+    fn may_matter(&self, commit: &EnvelopeId, parent: &StateId) -> bool {
+        let on_the_way = self.choice.as_ref().is_none_or(|choice| choice.path.contains(parent));
+        on_the_way && !self.tree.is_void(&self.view(), commit)
     }
 
     /// Notes whether a commit that has just arrived is forbidden, and the first on its parent with the

@@ -115,8 +115,8 @@ impl Server {
 
     fn due_to(&self, node: &Node, peer: PeerId) -> BTreeMap<ChannelId, Share> {
         let Some(identity) = self.authority.certified(&peer) else {
-            let asked = self.join.is_some() && node.links.is_for_join(&peer, &self.id)
-                || node.links.claims(&peer, &self.id);
+            let asked =
+                node.links.is_for_join(&peer, &self.id) || node.links.claims(&peer, &self.id);
             let share = match self.is_new_device(node, &peer) {
                 true => Some(Share::whole()),
                 false => asked.then(Share::only_taking),
@@ -168,6 +168,13 @@ impl Server {
         self.caught_up_at.max(live.then(|| now.saturating_sub(LINK_LAG_MAX)))
     }
 
+    /// Whether what a peer shows is what the server's members hold: not of a stranger, or of whoever is out,
+    /// but before one is in nobody else is known.
+    fn speaks_for_the_server(&self, peer: &PeerId) -> bool {
+        self.join.as_ref().is_some_and(|join| !join.is_complete())
+            || self.authority.certified(peer).is_some_and(|identity| self.is_member(&identity))
+    }
+
     /// Notes that all was held that a peer showed of a channel.
     pub(super) fn note_caught_up(
         &mut self,
@@ -186,7 +193,8 @@ impl Server {
             }
         }
         let (shared, caught_up) = (self.shares.get(&peer), &self.caught_up[&peer]);
-        if shared.is_some_and(|shared| shared.keys().all(|id| caught_up.contains(id))) {
+        let all = shared.is_some_and(|shared| shared.keys().all(|id| caught_up.contains(id)));
+        if all && self.speaks_for_the_server(&peer) {
             let first = self.caught_up_at.is_none();
             if first_of_all {
                 self.note_absence(cx.now);

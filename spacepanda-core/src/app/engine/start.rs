@@ -107,6 +107,7 @@ impl Machine {
         }
         server.load_packages(cx.loaded);
         server.load_lost(cx.loaded);
+        server.load_verdicts(cx.loaded);
         server.caught_up_at = cx.loaded.row(&VIEW, &rows::caught_up_key(server.number));
         self.node.work.push_front(Work::LoadControl(id, Frontier::new()));
     }
@@ -188,6 +189,7 @@ impl Server {
         let mut reads = Channel::reads(self.control, control);
         reads.prefixes.push((VIEW, rows::unopened_prefix(self.number)));
         reads.prefixes.push((VIEW, rows::packages_prefix(self.number)));
+        reads.prefixes.push((VIEW, rows::verdicts_prefix(self.number)));
         reads.rows.push((VIEW, rows::caught_up_key(self.number)));
         reads.rows.push((VIEW, rows::lost_key(self.number)));
         if let Some(kept) = self.stand.and_then(|stand| self.kept.get(&stand)) {

@@ -58,7 +58,7 @@ impl Server {
         }
         match self.process(&parent, &envelope, cx) {
             Ok(group) => {
-                self.mark_valid(commit);
+                self.mark_valid(node, commit, cx);
                 self.keep_state(node, at.payload.child, group, cx);
                 node.settle(self.id);
             }
@@ -67,9 +67,16 @@ impl Server {
                 self.give_up(node, state, Reason::KeysGone);
             }
             Err(MlsError::Storage) => {}
-            Err(_) => {
-                self.mark_invalid(commit);
-                node.settle(self.id);
+            Err(error) => {
+                // Whatever waits for what comes of it waits in vain.
+                self.give_up(node, state, Reason::StateUnknown);
+                let is_new = match error {
+                    MlsError::Path => self.mark_unreadable(commit),
+                    _ => self.mark_invalid(node, commit, cx),
+                };
+                if is_new {
+                    node.settle(self.id);
+                }
             }
         }
     }

@@ -1,16 +1,25 @@
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
 use bytes::Bytes;
 
 use super::{
     machine::{Cx, Node, Work},
+    rows::Head,
     server::Server,
 };
 use crate::{
-    base::{Bug, ChannelId, limits::PARENTS_MAX},
+    base::{Bug, ChannelId, DeviceId, EnvelopeId, limits::PARENTS_MAX},
     state::{
         envelope::{EnvelopeError, Header, PayloadType, VERSION, Verified},
         sync::{Event, SyncEngine},
     },
 };
+
+/// What one envelope names at most of its own channel, and of the control channel.
+pub(super) const NAMED_MAX: usize = PARENTS_MAX / 2;
 
 impl Server {
     /// The header of the next envelope of one's own in `channel`, without its payload; none while nothing
@@ -25,12 +34,17 @@ impl Server {
         if self.hold(node).is_some() {
             return None;
         }
-        let next = self.channels.get(&channel)?.next(node.device(), cx.now);
-        let control = (channel != self.control).then(|| {
-            let room = PARENTS_MAX - next.parents.len();
-            let heads = self.control_channel().heads();
-            heads.iter().take(room).map(|head| head.tip).collect::<Vec<_>>()
-        });
+        let open = self.channels.get(&channel)?;
+        let known = self.control_heads(node, &channel);
+        let (heads, control) = if channel == self.control {
+            (known, None)
+        } else {
+            let mut heads = open.heads();
+            heads.truncate(NAMED_MAX);
+            heads.sort_unstable_by_key(|head| head.tip);
+            (heads, Some(known.iter().map(|head| head.tip).collect()))
+        };
+        let next = open.next(node.device(), cx.now, &heads);
         Some(Header {
             version: VERSION,
             channel,
@@ -45,6 +59,58 @@ impl Server {
             payload: Vec::new(),
             body: None,
         })
+    }
+
+    /// What of the control channel is named: everything that nothing held names yet. Where that is too much, as
+    /// where somebody forks their log over and over, first what this device must have known: its own last word
+    /// there, or what let it in, and the making of the channel. Then of each device that counts what knows
+    /// most, since that tells the newest; then what else there is.
+    fn control_heads(&self, node: &Node, channel: &ChannelId) -> Vec<Head> {
+        let (control, dag) = (self.control_channel(), self.authority.dag());
+        let mut heads = control.heads();
+        if heads.len() > NAMED_MAX {
+            let knows = |head: &Head| {
+                let index = dag.index(&head.tip.id).filter(|_| self.counts_here(&head.tip.device));
+                Reverse(index.map_or(0, |index| dag.past_of(index).len()))
+            };
+            let mut ranked: Vec<_> = heads.iter().map(|head| (knows(head), *head)).collect();
+            ranked.sort_unstable_by_key(|(knows, head)| (*knows, head.order, head.tip.id));
+            let mut turns: BTreeMap<DeviceId, u32> = BTreeMap::new();
+            let turn = |(knows, head): (Reverse<u64>, Head)| {
+                let turn = turns.entry(head.tip.device).or_default();
+                *turn += 1;
+                (!self.counts_here(&head.tip.device), *turn, knows, head.order, head)
+            };
+            let mut ranked: Vec<_> = ranked.into_iter().map(turn).collect();
+            ranked.sort_unstable_by_key(|(no, turn, knows, order, head)| {
+                (*no, *turn, *knows, *order, head.tip.id)
+            });
+            let musts = self.must_name(node, channel);
+            let rest = ranked.into_iter().map(|(.., head)| head);
+            let rest = rest.filter(|head| musts.iter().all(|must| must.tip != head.tip));
+            heads = musts.iter().copied().chain(rest).take(NAMED_MAX).collect();
+        }
+        heads.sort_unstable_by_key(|head| head.tip);
+        heads
+    }
+
+    /// Whether a device is one of a member's that count, as known now.
+    fn counts_here(&self, device: &DeviceId) -> bool {
+        self.matrix.device(device).is_some()
+    }
+
+    /// What one's next envelope must have in its past of the control channel.
+    fn must_name(&self, node: &Node, channel: &ChannelId) -> Vec<Head> {
+        let dag = self.authority.dag();
+        let own = self.control_channel().frontier.of(&node.device());
+        let own = own.max_by_key(|tip| (tip.number, tip.id)).map(|tip| tip.id);
+        let admitted = || self.authority.admits_of(&node.me().identity()).first().copied();
+        let made = (*channel != self.control).then(|| EnvelopeId::new(*channel.as_bytes()));
+        let ids: BTreeSet<EnvelopeId> = own.or_else(admitted).into_iter().chain(made).collect();
+        let head = |id: EnvelopeId| {
+            Some(Head { tip: dag.tip(dag.index(&id)?), order: self.authority.order_of(&id)? })
+        };
+        ids.into_iter().filter_map(head).collect()
     }
 
     /// Writes an envelope in the control channel.

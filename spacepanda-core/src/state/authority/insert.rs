@@ -28,6 +28,9 @@ pub enum InsertError {
     /// It names nothing, and is not the beginning of this server.
     #[error("it names nothing, and is not the genesis of this server")]
     NotGenesis,
+    /// What it says is before it in its log is not.
+    #[error("the entry before it is not the one right before it in its log")]
+    Previous,
     /// Its order is not what its parents give.
     #[error("its order does not follow from its parents")]
     Order,
@@ -89,6 +92,16 @@ pub(super) fn insert(
     }
     let named: Vec<_> = header.named().collect();
     let past = log.dag.closure(&named).map_err(InsertError::Missing)?;
+    let follows = |previous: EnvelopeId| {
+        let before = log.dag.index(&previous).map(|index| log.dag.tip(index));
+        before.is_some_and(|tip| {
+            tip.device == header.sender && tip.number.checked_add(1) == Some(header.sequence)
+        })
+    };
+    // Else whoever got the entry that stands there first would hold another log than all others.
+    if !header.previous.is_none_or(follows) {
+        return Err(InsertError::Previous);
+    }
     let author = author(log, &past, header, &does)?;
     let parents: Vec<_> = named.iter().filter_map(|id| log.dag.index(id)).collect();
     let orders = parents.iter().map(|parent| log.nodes[parent].order);

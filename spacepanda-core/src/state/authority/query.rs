@@ -67,6 +67,12 @@ impl Authority {
         self.log.certifies(&past, device)
     }
 
+    /// The place in time of an envelope of the control channel; `None` if it is not here.
+    pub fn order_of(&self, id: &EnvelopeId) -> Option<u64> {
+        let node = self.log.nodes.get(&self.log.dag.index(id)?)?;
+        Some(node.order)
+    }
+
     /// Whose device wrote an envelope of the control channel, by its own past: the same everywhere and for
     /// ever. `None` if it is not here.
     pub fn author_of(&self, id: &EnvelopeId) -> Option<IdentityId> {

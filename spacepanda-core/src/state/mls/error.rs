@@ -34,6 +34,9 @@ pub enum MlsError {
     /// The authenticated data are not those of the envelope.
     #[error("the authenticated data are not those of the envelope")]
     WrongData,
+    /// The commit's path holds no secret that this device can use, though others may.
+    #[error("the commit's path holds no secret for this device")]
+    Path,
     /// The plaintext does not fit the commitment.
     #[error("the plaintext does not fit the commitment")]
     Commitment,

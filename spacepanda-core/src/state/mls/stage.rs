@@ -1,9 +1,9 @@
 use std::fmt;
 
 use openmls::prelude::{
-    MlsGroup, MlsMessageBodyIn, MlsMessageIn, ProcessMessageError, ProcessedMessage,
-    ProcessedMessageContent, ProtocolMessage, PublicGroup, Sender, StageCommitError, StagedCommit,
-    tls_codec::Deserialize,
+    ApplyUpdatePathError, MlsGroup, MlsMessageBodyIn, MlsMessageIn, ProcessMessageError,
+    ProcessedMessage, ProcessedMessageContent, ProtocolMessage, PublicGroup, Sender,
+    StageCommitError, StagedCommit, tls_codec::Deserialize,
 };
 use openmls_traits::OpenMlsProvider;
 
@@ -181,6 +181,9 @@ fn refused(error: ProcessMessageError<RowError>) -> MlsError {
     match error {
         ProcessMessageError::StorageError(_) => MlsError::Storage,
         ProcessMessageError::InvalidCommit(StageCommitError::OwnCommitMismatch) => MlsError::Own,
+        ProcessMessageError::InvalidCommit(StageCommitError::UpdatePathError(
+            ApplyUpdatePathError::UnableToDecrypt | ApplyUpdatePathError::PathMismatch,
+        )) => MlsError::Path,
         other => MlsError::library(other),
     }
 }

@@ -6,7 +6,7 @@ use super::{
         frames::AddressRecord,
         rows::{
             ControlRow, ForksRow, Head, HeadsRow, JoinRow, LostRow, NamedTip, Numbered, PackageRow,
-            Progress, StateRow, UndeliveredRow, UnopenedRow, put_number, read_number,
+            Progress, StateRow, UndeliveredRow, UnopenedRow, VerdictRow, put_number, read_number,
         },
         tenure::TenureRow,
     },
@@ -37,6 +37,7 @@ pub(super) fn decoders() -> Vec<Decoder> {
         row("rows control", controls, exact::<ControlRow>),
         row("rows forks", forks, exact::<ForksRow>),
         row("rows progress", progress, exact::<Progress>),
+        row("rows verdict", verdicts, exact::<VerdictRow>),
         row("rows join", joins, exact::<JoinRow>),
         row("rows unopened", unopened, exact::<UnopenedRow>),
         row("rows undelivered", undelivered, exact::<UndeliveredRow>),
@@ -88,7 +89,12 @@ fn states(s: &mut Sampler) -> Vec<Vec<u8>> {
 
 fn heads(s: &mut Sampler) -> Vec<Vec<u8>> {
     let heads = s.tips(20).into_iter().map(|tip| Head { tip, order: s.number() }).collect();
-    vec![cbor::encode(&HeadsRow { heads, greatest: s.stamp(), own: s.stamp() })]
+    vec![cbor::encode(&HeadsRow {
+        heads,
+        greatest: s.stamp(),
+        own: s.stamp(),
+        own_order: s.number(),
+    })]
 }
 
 fn controls(s: &mut Sampler) -> Vec<Vec<u8>> {
@@ -103,6 +109,10 @@ fn forks(s: &mut Sampler) -> Vec<Vec<u8>> {
     };
     let tips = (0..s.below(4)).map(|_| named(s)).collect();
     vec![cbor::encode(&ForksRow { device: s.device(), tips })]
+}
+
+fn verdicts(s: &mut Sampler) -> Vec<Vec<u8>> {
+    [true, false].map(|valid| cbor::encode(&VerdictRow { commit: s.envelope(), valid })).to_vec()
 }
 
 fn progress(s: &mut Sampler) -> Vec<Vec<u8>> {

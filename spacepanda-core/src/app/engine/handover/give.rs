@@ -108,6 +108,7 @@ impl Server {
     /// Whose device asks, if they may read the channel now.
     fn reader(&self, peer: &PeerId, channel: &ChannelId) -> Option<IdentityId> {
         let known = *channel != self.control && self.knows(channel);
+        let known = known && !self.authority.is_revoked(peer);
         let identity = self.authority.certified(peer).filter(|_| known)?;
         let anybody = Bug::HandsOverToAnybody.is_planted();
         (anybody || views(&self.matrix, &identity, channel)).then_some(identity)

@@ -48,7 +48,10 @@ impl Server {
             return;
         }
         let ask = self.handover.drop_ask(&peer);
-        let unanswered = ask.into_iter().flat_map(|ask| ask.tips);
+        let asked = ask.map(|ask| ask.tips).unwrap_or_default();
+        // An answer to nothing of what was asked last is none: it would be asked again for all of it.
+        let answers_it = answers.iter().any(|answer| asked.contains(&answer.tip));
+        let unanswered = asked.into_iter().filter(|_| answers_it);
         for tip in unanswered.filter(|tip| answers.iter().all(|answer| answer.tip != *tip)) {
             // Its frame was full: it is asked again for these.
             if let Some(wanted) = self.handover.wanted.get_mut(&(channel, tip)) {

@@ -67,6 +67,8 @@ struct Node {
 enum Verdict {
     Valid,
     Invalid,
+    /// Its path holds no secret for this device.
+    Unreadable,
 }
 
 impl CommitTree {
@@ -119,9 +121,16 @@ impl CommitTree {
     }
 
     /// Notes that a commit is invalid: it is passed over, with all below it, and supports what is above
-    /// it as before. May be said before the commit is added; the last word holds.
-    pub fn mark_invalid(&mut self, commit: EnvelopeId) {
-        self.verdicts.insert(commit, Verdict::Invalid);
+    /// it as before. May be said before the commit is added; the last word holds. Returns whether that is new.
+    pub fn mark_invalid(&mut self, commit: EnvelopeId) -> bool {
+        self.verdicts.insert(commit, Verdict::Invalid) != Some(Verdict::Invalid)
+    }
+
+    /// Notes that a commit cannot be entered here since its path holds no secret for this device. Such a path
+    /// may be garbled for this device alone: the commit is passed over until somebody else is known to have
+    /// gone on from it. Returns whether that is new.
+    pub fn mark_unreadable(&mut self, commit: EnvelopeId) -> bool {
+        self.verdicts.insert(commit, Verdict::Unreadable) != Some(Verdict::Unreadable)
     }
 
     /// Notes that authority, as the commit's own past resolves, forbids what its header says: it is void,

@@ -46,9 +46,27 @@ impl<'a> Reading<'a> {
         let commit = self.tree.commit(place);
         self.void(place)
             || match self.tree.verdicts.get(&commit.envelope) {
-                Some(verdict) => *verdict == Verdict::Invalid,
+                Some(Verdict::Valid) => false,
+                Some(Verdict::Invalid) => true,
+                Some(Verdict::Unreadable) => !self.is_entered_by_another(commit),
                 None => self.proven_by_another(commit),
             }
+    }
+
+    /// Whether anybody but its author says that they went on from what a commit makes.
+    fn is_entered_by_another(&self, commit: &Commit) -> bool {
+        let (tree, child) = (self.tree, &commit.child);
+        let votes = tree.votes_for.get(child).into_iter().flatten();
+        let votes = votes.filter_map(|vote| tree.votes.get(vote));
+        let votes = votes.map(|vote| (vote.envelope, vote.identity));
+        let commits = tree.commits_on.get(child).into_iter().flatten();
+        let commits = commits.map(|place| tree.commit(*place));
+        let commits = commits.map(|commit| (commit.envelope, commit.identity));
+        votes.chain(commits).any(|(envelope, identity)| {
+            identity != commit.identity
+                && self.view.counts(&envelope)
+                && self.means(&envelope, child, &commit.envelope)
+        })
     }
 
     fn proven_by_another(&self, commit: &Commit) -> bool {
