@@ -9,7 +9,7 @@ use super::{
 use crate::{
     base::{ChannelId, DeviceId, EnvelopeId, ServerId, Tip, limits::DEVICES_PER_IDENTITY_MAX},
     state::{
-        envelope::{Origin, PayloadType},
+        envelope::{Header, Origin, PayloadType, Verified},
         identity::DeviceCertificate,
     },
 };
@@ -202,4 +202,24 @@ fn vote(world: &mut World, author: usize, knows: At) -> At {
 
 fn supports(world: &World, vote: At) -> bool {
     world.authority.supports(&world.id(vote))
+}
+
+#[test]
+fn an_entry_follows_the_one_right_before_it_in_its_own_log() {
+    let (mut world, _, bob) = house();
+    let first = world.invite(ADA, &[bob], None);
+    let second = world.sign(ADA, &[first], PayloadType::Authority, Operation::Leave.encode());
+    let device = world.people[ADA].device.clone();
+    let other = world.id(bob);
+    // After somebody else's entry; after one's own, and not right after it.
+    for (previous, sequence) in [(other, 2), (other, 5), (world.id(first), 5)] {
+        let header = second.header().clone();
+        let parents = vec![world.envelopes[first].tip(), world.envelopes[bob].tip()];
+        let mut parents: Vec<_> = parents.into_iter().filter(|tip| tip.id != previous).collect();
+        parents.sort_unstable();
+        let header = Header { previous: Some(previous), sequence, parents, ..header };
+        let made = Verified::sign(header, None, &device).unwrap();
+        assert_eq!(world.authority.insert(&made), Err(InsertError::Previous), "{sequence}");
+    }
+    assert!(world.authority.insert(&second).is_ok());
 }

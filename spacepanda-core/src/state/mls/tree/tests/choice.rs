@@ -253,6 +253,18 @@ fn an_invalid_child_is_passed_over_with_all_below() {
 }
 
 #[test]
+fn a_child_that_cannot_be_entered_here_is_passed_over_until_somebody_else_goes_on_from_it() {
+    let mut tree = group(&FIVE).with([commit("eve", "base", "e")]);
+    assert!(tree.mark_unreadable(envelope("e")) && !tree.mark_unreadable(envelope("e")));
+    assert_eq!(tree.head(&seniors()), state("base"));
+    // What its author says of it tells nothing.
+    let tree = tree.voted([vote("eve", "e")]).with([commit("eve", "e", "f")]);
+    assert_eq!(tree.head(&seniors()), state("base"));
+    assert_eq!(tree.clone().voted([vote("bob", "e")]).head(&seniors()), state("f"));
+    assert_eq!(tree.with([commit("cat", "e", "g")]).head(&seniors()), state("g"));
+}
+
+#[test]
 fn a_child_without_body_is_passed_over_until_somebody_else_supports_it() {
     let tree = group(&FIVE).with([commit("ann", "base", "a")]);
     let mut known = seniors();
