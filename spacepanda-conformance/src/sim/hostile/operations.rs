@@ -22,6 +22,10 @@ use super::{
     puppet::{Errand, Parcel},
 };
 
+/// The most beginnings of one log, which are more than one envelope names.
+const BEGINNINGS_MAX: usize = 72;
+/// The least.
+const BEGINNINGS_MIN: usize = 33;
 /// The most envelopes of a flood.
 const FLOOD_MAX: usize = 60;
 /// Address records of one frame.
@@ -94,6 +98,34 @@ impl Plot {
             self.keep(&envelope);
             written.push(envelope);
             stamp = stamp.saturating_add(Duration::from_millis(1));
+        }
+        self.tell(&written)
+    }
+
+    pub(super) fn snare(&mut self) -> Vec<Errand> {
+        match self.chance.once_in(2) {
+            true => self.beginnings(),
+            false => self.bait(),
+        }
+    }
+
+    /// Envelopes that all begin one's log, and know no more than what let their author in.
+    fn beginnings(&mut self) -> Vec<Errand> {
+        let Some(admitted) = self.own_admission() else { return Vec::new() };
+        let timestamp = admitted.header().timestamp.saturating_add(Duration::from_micros(1));
+        let count = BEGINNINGS_MIN + self.chance.index(BEGINNINGS_MAX - BEGINNINGS_MIN);
+        let mut written = Vec::new();
+        for turn in 0..count {
+            let name = Name::new(&format!("n{turn}")).expect("a short word is a name");
+            let payload = Operation::SetNickname { target: None, name }.encode();
+            let header = Header {
+                sequence: 1,
+                previous: None,
+                parents: vec![admitted.tip()],
+                timestamp,
+                ..self.header(self.held.control, PayloadType::Authority, payload)
+            };
+            written.extend(self.sign(header, None));
         }
         self.tell(&written)
     }

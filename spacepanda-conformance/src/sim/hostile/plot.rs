@@ -73,6 +73,7 @@ impl Plot {
             Malice::Smuggle => self.smuggle(),
             Malice::Ask => self.ask(),
             Malice::Vouch => self.vouch(),
+            Malice::Snare => self.snare(),
         }
     }
 

@@ -39,6 +39,11 @@ impl Plot {
             0 => StateId::new(self.bytes()),
             _ => self.held.groups.last()?.state_id(),
         };
+        self.unopenable_in(channel, state)
+    }
+
+    /// A message in this state whose body is nothing.
+    pub(super) fn unopenable_in(&mut self, channel: ChannelId, state: StateId) -> Option<Verified> {
         let id = MessageId::new(self.bytes());
         let commitment = commitment(&[8; 32], &[7; 9]);
         let payload = MessagePayload { id, state, commitment }.encode();

@@ -220,6 +220,21 @@ impl Plot {
             .collect()
     }
 
+    /// A commit that everybody refuses, and a message that waits for what it makes.
+    pub(super) fn bait(&mut self) -> Vec<Errand> {
+        let mut written = self.untrue_commit(|plot, payload, body| {
+            payload.child = StateId::new(plot.bytes());
+            *body = plot.noise(600);
+        });
+        let made = written.first().map(|commit| CommitPayload::decode(&commit.header().payload));
+        let (Some(Ok(made)), Some(channel)) = (made, self.one_of(&self.held.channels())) else {
+            return Vec::new();
+        };
+        written.iter().for_each(|envelope| self.keep(envelope));
+        written.extend(self.unopenable_in(channel, made.child));
+        self.tell(&written)
+    }
+
     /// What a device of one's own says first.
     fn introduction(&self, device: &KeyPair) -> Option<Verified> {
         let sender = DeviceId::new(*device.public());

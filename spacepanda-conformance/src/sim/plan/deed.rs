@@ -72,6 +72,9 @@ malices! {
     /// A commit that adds a device for which nobody vouches yet, another after it, and the device's own word,
     /// in another order for everybody.
     Vouch "vouch",
+    /// So many beginnings of one log that not all can be named; or a commit that everybody refuses, and a
+    /// message that waits for what it makes.
+    Snare "snare",
 }
 
 impl Deed {

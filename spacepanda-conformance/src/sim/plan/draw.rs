@@ -68,12 +68,13 @@ const SLOW_STORES_MAX: u64 = 6;
 /// Kinds of faults; each is in about half of the runs.
 const KINDS: usize = 12;
 
-/// What a hostile member does is drawn from these; asking is a way to lie, and vouching is drawn apart.
-const WAYS: &[Malice] = Malice::ALL.split_at(Malice::ALL.len() - 2).0;
-/// One hostile run of so many has a member who vouches too late.
-const VOUCHED_ONE_IN: u64 = 4;
+/// What a hostile member does is drawn from these; asking is a way to lie, and what comes after
+/// that is drawn apart.
+const WAYS: &[Malice] = Malice::ALL.split_at(Malice::ALL.len() - 3).0;
+/// One hostile run of so many has a member who vouches too late, or lays snares.
+const APART_ONE_IN: u64 = 4;
 /// How often they do, at most.
-const VOUCHED_MAX: u64 = 3;
+const APART_MAX: u64 = 3;
 
 struct Draw {
     chance: Chance,
@@ -112,7 +113,8 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
         draw.slow_stores(Chance::new(seed, "stores"));
     }
     if setup.profile == Profile::Hostile {
-        draw.late_words(Chance::new(seed, "vouch"));
+        draw.apart(Malice::Vouch, Chance::new(seed, "vouch"));
+        draw.apart(Malice::Snare, Chance::new(seed, "snare"));
     }
     // Stable: what happens at one time stays in the order in which it was drawn.
     draw.entries.sort_by_key(|entry| entry.at);
@@ -258,18 +260,18 @@ impl Draw {
         }
     }
 
-    /// In a quarter of the hostile runs somebody's device is added before it is vouched for.
-    fn late_words(&mut self, mut chance: Chance) {
+    /// In a quarter of the hostile runs somebody does this as well.
+    fn apart(&mut self, malice: Malice, mut chance: Chance) {
         let mut deeds = self.entries.iter().filter_map(|entry| match entry.what {
             What::Harm(deed) => Some(deed.who),
             _ => None,
         });
-        let Some(who) = deeds.next().filter(|_| chance.once_in(VOUCHED_ONE_IN)) else { return };
-        for _ in 0..=chance.below(VOUCHED_MAX) {
+        let Some(who) = deeds.next().filter(|_| chance.once_in(APART_ONE_IN)) else { return };
+        for _ in 0..=chance.below(APART_MAX) {
             let at = DEEDS_FROM + chance.within(SPREAD - DEEDS_FROM);
             // Below 2^32.
             let number = chance.below(1 << 32) as u32;
-            self.put(at, What::Harm(Deed { who, malice: Malice::Vouch, number }));
+            self.put(at, What::Harm(Deed { who, malice, number }));
         }
     }
 
