@@ -78,12 +78,21 @@ impl Log {
             let Some(made) = theirs else { continue };
             if found.iter().all(|before| before.device != made.device)
                 && !self.is_revoked(past, &made.device)
-                && self.certifies(past, &made.device) == Some(*who)
+                && self.is_of_one(past, &made.device, who)
             {
                 found.push(made);
             }
         }
         found
+    }
+
+    /// Whether all that certifies a device in a past names this person: one that two are vouched for is nobody's.
+    /// Only whoever holds its key can have it vouched for, so that nobody else can take it from them.
+    fn is_of_one(&self, past: &Past, device: &DeviceId, who: &IdentityId) -> bool {
+        let certificates = of(&self.certificates, device)
+            .filter(|index| self.dag.holds(past, *index))
+            .flat_map(|index| self.op(index).certificates());
+        certificates.filter(|made| made.device == *device).all(|made| made.identity == *who)
     }
 
     /// Whether a past holds a revocation of a device that counts.

@@ -69,6 +69,24 @@ fn nobody_else_introduces_a_device_and_no_strangers_device_is_kept() {
 }
 
 #[test]
+fn a_device_that_two_people_are_vouched_for_is_nobodys() {
+    let (mut world, second, bob) = house();
+    let device = world.people[second].device_id();
+    let claim = DeviceCertificate::issue(&key(1, 3), device, world.stamp());
+    let claim = Operation::AddDevice { certificate: claim.certificate().clone() };
+    let claim = world.sign(second, &[bob], PayloadType::Authority, claim.encode());
+    let added = world.introduce(second, &[bob]);
+    assert!(has(&world, second));
+    let claimed = world.arrive(claim);
+    let holder = world.authority.now().device(&device);
+    assert_eq!(holder, None, "whose it is would depend on which was heard of first");
+    assert!(has(&world, ADA) && has(&world, BOB));
+    let late = world.invite(second, &[added, claimed], None);
+    let beside = world.invite(second, &[added], None);
+    assert!(!world.counts(late) && world.counts(beside), "only where both are known");
+}
+
+#[test]
 fn a_removal_finds_words_under_who_was_vouched_for_as_they_were_written() {
     let (mut world, second, bob) = house();
     let device = world.people[second].device_id();
