@@ -59,7 +59,10 @@ impl Server {
             return Err(Refusal::Full);
         }
         let device = node.device();
-        self.authority.may_admit(&device, &request, cx.now).map_err(|error| match error {
+        // By the time that the admission will carry, which follows others' clocks.
+        let header = self.next_header(node, self.control, PayloadType::Authority, cx);
+        let at = header.map_or(cx.now, |header| header.timestamp);
+        self.authority.may_admit(&device, &request, at).map_err(|error| match error {
             AdmitError::Unknown => Refusal::Unknown,
             AdmitError::Expired => Refusal::Expired,
             AdmitError::Revoked => Refusal::Revoked,

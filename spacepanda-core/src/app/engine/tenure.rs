@@ -166,8 +166,10 @@ impl Node {
 impl Machine {
     /// Takes what was found outside the store.
     pub(super) fn take_finding(&mut self, finding: Finding, cx: &mut Cx<'_>) {
-        self.node.tenure.judged = true;
+        let judged = std::mem::replace(&mut self.node.tenure.judged, true);
         match finding {
+            // It was about the device that this node has given up meanwhile.
+            Finding::Unknown | Finding::Ahead if judged => {}
             Finding::Agrees => {}
             Finding::Unknown => self.doubt(cx),
             Finding::Ahead => self.node.stop_writing(Continuity::RolledBack, cx),
