@@ -15,7 +15,10 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{DeviceId, IdentityId, PeerId, Secret, ServerId, Timestamp, cbor},
+    base::{
+        DeviceId, IdentityId, PeerId, Secret, ServerId, Timestamp, cbor,
+        limits::DEVICES_PER_IDENTITY_MAX,
+    },
     state::{
         identity::VerifiedCertificate,
         link::{Kind, Output, Session, meeting_of_members},
@@ -29,6 +32,8 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Links with people whom nobody here knows as members yet, and who do not come by an invite.
 const STRANGERS_MET_MAX: usize = 16;
+/// Links with the devices of one person: with each of those that may count, and with as many that come and go.
+const LINKS_PER_IDENTITY_MAX: usize = 2 * DEVICES_PER_IDENTITY_MAX;
 
 /// Every link, whom it leads to, and whom to dial.
 #[derive(Default)]
@@ -118,6 +123,13 @@ impl Links {
     /// Those for whom nothing but a claim spoke when they came.
     pub(super) fn strangers_met(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.peers.iter().filter(|(_, peer)| !peer.told).map(|(device, _)| *device)
+    }
+
+    /// Whether a person has as many links as all of their devices need, and this would be one more: nobody takes
+    /// the place of others with devices that they make for it.
+    fn has_enough_of(&self, peer: &PeerId, identity: &IdentityId) -> bool {
+        let theirs = self.peers.values().filter(|met| met.identity == *identity);
+        !self.peers.contains_key(peer) && theirs.count() >= LINKS_PER_IDENTITY_MAX
     }
 
     /// Notes that a peer is told the addresses that are known.
@@ -266,6 +278,7 @@ impl Machine {
         let account = self.node.account.as_ref().expect("the first step makes the account");
         let me = account.device();
         let room = self.node.links.strangers_met().count() < STRANGERS_MET_MAX;
+        let enough = self.node.links.has_enough_of(&peer, &identity);
         let Some(open) = self.node.links.open.get_mut(&link) else { return false };
         let known = |server: &Server| match server.authority.certified(&peer) {
             Some(certified) => certified == identity,
@@ -285,7 +298,7 @@ impl Machine {
         let claimed = |server: &&Server| open.session.knows(&meeting_of_members(&server.id));
         let claims = self.servers.values().find(claimed).map(|server| server.id);
         let vouched = shares || joins.is_some();
-        if peer == me || !(vouched || claims.is_some() && room) {
+        if peer == me || !(vouched || claims.is_some() && room) || enough {
             return false;
         }
         let dialled = open.dial.is_some();
