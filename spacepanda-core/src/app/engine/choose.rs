@@ -28,8 +28,8 @@ pub(super) struct Weighed {
     counted: Option<u64>,
     /// The facts that the choice was made from.
     chosen: Option<u64>,
-    /// The facts, those of the choice, and the stand for which no vote is due.
-    voted: Option<(u64, Option<u64>, StateId)>,
+    /// The facts and the stand for which no vote is due.
+    voted: Option<(u64, Option<StateId>)>,
     /// Where to stand, of which facts and which kept states.
     stand: Option<((u64, u64), Option<StateId>)>,
 }
@@ -132,13 +132,13 @@ impl Server {
 
     /// Votes for the head that was chosen last, before choosing anew, where that is due.
     fn vote(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        let Some((stand, chosen)) = self.stand.zip(self.choice.as_ref()) else { return };
-        let of = (self.weighed.facts, self.weighed.chosen, stand);
+        let of = (self.weighed.facts, self.stand);
         if self.weighed.voted == Some(of) {
             return;
         }
         self.weighed.voted = Some(of);
         let me = node.me().identity();
+        let Some((stand, chosen)) = self.stand.zip(self.choice.as_ref()) else { return };
         let due = self.tree.vote_due(&self.view(), &me, &stand, chosen);
         let due = due.filter(|_| !Bug::NeverVotes.is_planted());
         if let Some(state) = due.filter(|_| self.is_member(&me)) {
