@@ -6,7 +6,7 @@ use spacepanda_conformance::sim::{Opening, open};
 /// What opening a node of the largest group may take, at most half of the times.
 const MEDIAN_MAX: Duration = Duration::from_millis(500);
 
-/// Lets people into a server, each of whom says something, and measures how long the founder's node takes
+/// Lets people into a server, who talk, and measures how long the founder's node takes
 /// to open: from reading the first row until it takes calls. Everything is in memory, so that no disk is
 /// measured. It ends with 1 if that takes longer than 500 ms in the median, or anything does not hold.
 #[derive(clap::Args)]
@@ -43,18 +43,16 @@ impl Args {
         };
         took.sort();
         let [median, most] = [took.len() / 2, took.len() - 1].map(|at| took[at]);
-        let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+        let [median_ms, max_ms] = [median, most].map(|took| took.as_secs_f64() * 1_000.0);
         if self.json {
-            let (median, most) = (ms(median), ms(most));
             let line = json!({
-                "members": members, "messages": messages, "median_ms": median, "max_ms": most,
+                "members": members, "messages": messages, "median_ms": median_ms, "max_ms": max_ms,
             });
             println!("{line}");
         } else {
-            let (median, most) = (ms(median), ms(most));
             println!(
-                "a node with {members} members and {messages} messages opens in {median:.1} ms in the \
-                 median of {times} times, {most:.1} ms at most"
+                "a node with {members} members and {messages} messages opens in {median_ms:.1} ms in the \
+                 median of {times} times, {max_ms:.1} ms at most"
             );
         }
         Ok(median <= MEDIAN_MAX)

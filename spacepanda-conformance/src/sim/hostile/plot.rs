@@ -119,15 +119,19 @@ impl Plot {
     }
 
     /// Signs an envelope at the place in time that follows from what it names.
-    pub(super) fn sign(&self, mut header: Header, body: Option<Vec<u8>>) -> Option<Verified> {
-        header.order = order_after(header.timestamp, self.orders(&header));
-        Verified::sign(header, body.map(Into::into), &self.held.me.device).ok()
+    pub(super) fn sign(&self, header: Header, body: Option<Vec<u8>>) -> Option<Verified> {
+        self.sign_as(header, body, &self.held.me.device)
     }
 
-    /// The same, without a body, with the key of another device.
-    pub(super) fn sign_as(&self, mut header: Header, device: &KeyPair) -> Option<Verified> {
+    /// The same with the key of another device.
+    pub(super) fn sign_as(
+        &self,
+        mut header: Header,
+        body: Option<Vec<u8>>,
+        device: &KeyPair,
+    ) -> Option<Verified> {
         header.order = order_after(header.timestamp, self.orders(&header));
-        Verified::sign(header, None, device).ok()
+        Verified::sign(header, body.map(Into::into), device).ok()
     }
 
     fn orders(&self, header: &Header) -> Vec<u64> {

@@ -245,7 +245,7 @@ impl Plot {
         let parents = next.parents.iter().copied().chain(self.own_tip(self.held.control));
         let mut parents: Vec<_> = parents.collect();
         parents.sort_unstable();
-        self.sign_as(Header { sender, sequence: 1, previous: None, parents, ..next }, device)
+        self.sign_as(Header { sender, sequence: 1, previous: None, parents, ..next }, None, device)
     }
 
     pub(super) fn plead(&mut self) -> Vec<Errand> {

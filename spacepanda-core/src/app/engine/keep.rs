@@ -5,7 +5,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{Bug, ChannelId, EnvelopeId, PeerId, Timestamp, Tip},
+    base::{Bug, ChannelId, EnvelopeId, IdentityId, PeerId, Timestamp, Tip},
     state::{
         authority::{InsertError, Inserted},
         envelope::{Envelope, Header, PayloadType, Verified, order_after},
@@ -205,11 +205,24 @@ impl Server {
         if header.channel == self.control || self.authority.certified(&header.sender) == Some(me) {
             return false;
         }
-        let admits = self.authority.admits_of(&me);
+        self.is_since_admission(&me, &header.control_past()) == Some(false)
+    }
+
+    /// Whether whoever knew this past knew of an admission by which somebody is in: always, of those whom the
+    /// genesis made members. `None` if not all of it is here.
+    pub(super) fn is_since_admission(&self, who: &IdentityId, past: &[EnvelopeId]) -> Option<bool> {
+        let admits = self.authority.admits_of(who);
+        if admits.is_empty() {
+            return Some(true);
+        }
         let dag = self.authority.dag();
-        let Ok(past) = dag.closure(&header.control_past()) else { return false };
-        !admits.is_empty()
-            && !admits.iter().filter_map(|id| dag.index(id)).any(|admit| dag.holds(&past, admit))
+        let past = dag.closure(past).ok()?;
+        Some(admits.iter().filter_map(|id| dag.index(id)).any(|admit| dag.holds(&past, admit)))
+    }
+
+    /// Who wrote content, by what its author knew: the same everywhere and for ever.
+    pub(super) fn writer_of(&self, header: &Header) -> Option<IdentityId> {
+        self.authority.certifies(&header.control_past(), &header.sender)
     }
 
     /// What an envelope follows in its log, if that is not held and the log's beginning is: there can be
@@ -259,7 +272,7 @@ impl Server {
             }
         }
         let sound = header.control.is_some()
-            && self.authority.certifies(&header.control_past(), &header.sender).is_some()
+            && self.writer_of(header).is_some()
             && self.is_about_its_channel(header)
             && header.payload_type == PayloadType::Message;
         let after = order_after(header.timestamp, orders);

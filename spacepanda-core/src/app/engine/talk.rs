@@ -283,7 +283,7 @@ impl Server {
     ) -> Option<(Place, Entry)> {
         let header = envelope.header();
         let place = place_of(node, header)?;
-        let identity = self.authority.certifies(&header.control_past(), &header.sender)?;
+        let identity = self.writer_of(header)?;
         let entry = Entry {
             envelope: envelope.id(),
             message,
@@ -336,8 +336,7 @@ impl Server {
 
     fn tell_message(&self, envelope: &Verified, id: MessageId, text: String, cx: &mut Cx<'_>) {
         let header = envelope.header();
-        let author = self.authority.certifies(&header.control_past(), &header.sender);
-        let Some(author) = author else { return };
+        let Some(author) = self.writer_of(header) else { return };
         let message = Message {
             id,
             channel: header.channel,

@@ -69,34 +69,25 @@ impl Server {
         let (control, dag) = (self.control_channel(), self.authority.dag());
         let mut heads = control.heads();
         if heads.len() > NAMED_MAX {
+            let counts = |head: &Head| self.matrix.device(&head.tip.device).is_some();
             let knows = |head: &Head| {
-                let index = dag.index(&head.tip.id).filter(|_| self.counts_here(&head.tip.device));
-                Reverse(index.map_or(0, |index| dag.past_of(index).len()))
+                let index = dag.index(&head.tip.id).filter(|_| counts(head));
+                Reverse(index.map_or(0, |index| dag.past_of(index).size()))
             };
-            let mut ranked: Vec<_> = heads.iter().map(|head| (knows(head), *head)).collect();
-            ranked.sort_unstable_by_key(|(knows, head)| (*knows, head.order, head.tip.id));
+            // Each keeps the order of those that are alike: the oldest come first.
+            heads.sort_by_cached_key(knows);
             let mut turns: BTreeMap<DeviceId, u32> = BTreeMap::new();
-            let turn = |(knows, head): (Reverse<u64>, Head)| {
+            heads.sort_by_cached_key(|head| {
                 let turn = turns.entry(head.tip.device).or_default();
                 *turn += 1;
-                (!self.counts_here(&head.tip.device), *turn, knows, head.order, head)
-            };
-            let mut ranked: Vec<_> = ranked.into_iter().map(turn).collect();
-            ranked.sort_unstable_by_key(|(no, turn, knows, order, head)| {
-                (*no, *turn, *knows, *order, head.tip.id)
+                (!counts(head), *turn)
             });
             let musts = self.must_name(node, channel);
-            let rest = ranked.into_iter().map(|(.., head)| head);
-            let rest = rest.filter(|head| musts.iter().all(|must| must.tip != head.tip));
-            heads = musts.iter().copied().chain(rest).take(NAMED_MAX).collect();
+            heads.retain(|head| musts.iter().all(|must| must.tip != head.tip));
+            heads = musts.into_iter().chain(heads).take(NAMED_MAX).collect();
         }
         heads.sort_unstable_by_key(|head| head.tip);
         heads
-    }
-
-    /// Whether a device is one of a member's that count, as known now.
-    fn counts_here(&self, device: &DeviceId) -> bool {
-        self.matrix.device(device).is_some()
     }
 
     /// What one's next envelope must have in its past of the control channel.

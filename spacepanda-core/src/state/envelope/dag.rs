@@ -35,13 +35,8 @@ pub struct Past(Vec<u32>);
 
 impl Past {
     /// How many envelopes it holds.
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.0.iter().map(|place| u64::from(*place)).sum()
-    }
-
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     fn reach(&self, chain: usize) -> u32 {

@@ -9,14 +9,14 @@ use super::{
     frames::Handed,
 };
 use crate::{
-    base::{Bug, ChannelId, EnvelopeId, IdentityId, PeerId, Tip, limits::BODY_LEN_MAX},
+    base::{Bug, ChannelId, IdentityId, PeerId, Tip, limits::BODY_LEN_MAX},
     state::{
         authority::{Capability, PermissionMatrix},
         crdt::{
             Content, Reading,
             timeline::{self, Step},
         },
-        envelope::{Header, Past},
+        envelope::Header,
         link::Kind,
     },
 };
@@ -108,8 +108,10 @@ impl Server {
     /// Whose device asks, if they may read the channel now.
     fn reader(&self, peer: &PeerId, channel: &ChannelId) -> Option<IdentityId> {
         let known = *channel != self.control && self.knows(channel);
-        let known = known && !self.authority.is_revoked(peer);
-        let identity = self.authority.certified(peer).filter(|_| known)?;
+        if !known || self.authority.is_revoked(peer) {
+            return None;
+        }
+        let identity = self.authority.certified(peer)?;
         let anybody = Bug::HandsOverToAnybody.is_planted();
         (anybody || views(&self.matrix, &identity, channel)).then_some(identity)
     }
@@ -119,24 +121,10 @@ impl Server {
     /// Where it stands does not say: on another branch of a log that forks that number may be theirs.
     fn may_read(&self, peer: &PeerId, reader: &IdentityId, header: &Header) -> bool {
         let (channel, past) = (&header.channel, header.control_past());
-        self.shares_with(peer, channel) && self.is_since_admission(reader, header, &past)
+        let is_theirs = self.is_since_admission(reader, &past) == Some(true)
+            || self.writer_of(header) == Some(*reader);
+        self.shares_with(peer, channel) && is_theirs
             || self.authority.resolve(&past).is_ok_and(|then| views(&then, reader, channel))
-    }
-
-    fn is_since_admission(
-        &self,
-        reader: &IdentityId,
-        header: &Header,
-        past: &[EnvelopeId],
-    ) -> bool {
-        let (authority, admits) = (&self.authority, self.authority.admits_of(reader));
-        let dag = authority.dag();
-        let knows = |past: &Past| {
-            admits.iter().filter_map(|id| dag.index(id)).any(|admit| dag.holds(past, admit))
-        };
-        admits.is_empty()
-            || authority.certifies(past, &header.sender) == Some(*reader)
-            || dag.closure(past).is_ok_and(|past| knows(&past))
     }
 }
 

@@ -29,6 +29,14 @@ fn has(world: &World, device: usize) -> bool {
     world.authority.now().device(&device.device_id()) == Some(device.id())
 }
 
+/// The word of Ada's second device that it is Bob's, who vouches for it as well, before it has said more.
+fn claim_of_bob(world: &mut World, second: usize, knows: At) -> Verified {
+    let device = world.people[second].device_id();
+    let issued = DeviceCertificate::issue(&key(1, 3), device, world.stamp());
+    let claim = Operation::AddDevice { certificate: issued.certificate().clone() };
+    world.sign(second, &[knows], PayloadType::Authority, claim.encode())
+}
+
 #[test]
 fn a_device_introduces_itself_and_acts_as_its_person() {
     let (mut world, second, bob) = house();
@@ -72,9 +80,7 @@ fn nobody_else_introduces_a_device_and_no_strangers_device_is_kept() {
 fn a_device_that_two_people_are_vouched_for_is_nobodys() {
     let (mut world, second, bob) = house();
     let device = world.people[second].device_id();
-    let claim = DeviceCertificate::issue(&key(1, 3), device, world.stamp());
-    let claim = Operation::AddDevice { certificate: claim.certificate().clone() };
-    let claim = world.sign(second, &[bob], PayloadType::Authority, claim.encode());
+    let claim = claim_of_bob(&mut world, second, bob);
     let added = world.introduce(second, &[bob]);
     assert!(has(&world, second));
     let claimed = world.arrive(claim);
@@ -91,9 +97,7 @@ fn a_removal_finds_words_under_who_was_vouched_for_as_they_were_written() {
     let (mut world, second, bob) = house();
     let device = world.people[second].device_id();
     // Bob vouches for Ada's device as well, before her in order, and nobody hears of it yet.
-    let claim = DeviceCertificate::issue(&key(1, 3), device, world.stamp());
-    let claim = Operation::AddDevice { certificate: claim.certificate().clone() };
-    let claim = world.sign(second, &[bob], PayloadType::Authority, claim.encode());
+    let claim = claim_of_bob(&mut world, second, bob);
     let added = world.introduce(second, &[bob]);
     world.kick(FOUNDER, &[added], ADA);
     let said = Origin {
@@ -213,15 +217,6 @@ fn devices_outlive_a_removal_and_membership_alone_decides() {
     assert!(world.counts(both));
 }
 
-fn vote(world: &mut World, author: usize, knows: At) -> At {
-    let vote = world.sign(author, &[knows], PayloadType::Vote, vec![1]);
-    world.arrive(vote)
-}
-
-fn supports(world: &World, vote: At) -> bool {
-    world.authority.supports(&world.id(vote))
-}
-
 #[test]
 fn an_entry_follows_the_one_right_before_it_in_its_own_log() {
     let (mut world, _, bob) = house();
@@ -240,4 +235,13 @@ fn an_entry_follows_the_one_right_before_it_in_its_own_log() {
         assert_eq!(world.authority.insert(&made), Err(InsertError::Previous), "{sequence}");
     }
     assert!(world.authority.insert(&second).is_ok());
+}
+
+fn vote(world: &mut World, author: usize, knows: At) -> At {
+    let vote = world.sign(author, &[knows], PayloadType::Vote, vec![1]);
+    world.arrive(vote)
+}
+
+fn supports(world: &World, vote: At) -> bool {
+    world.authority.supports(&world.id(vote))
 }
