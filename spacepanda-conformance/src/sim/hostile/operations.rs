@@ -1,6 +1,6 @@
 //! Operations that nobody may write, or not so, and too much of what they may.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use spacepanda_core::{
     base::{DeviceId, EnvelopeId, IdentityId, Name, StateId, Timestamp, Tip, cbor},
@@ -18,7 +18,7 @@ use spacepanda_core::{
 
 use super::{
     frames::Record,
-    plot::Plot,
+    plot::{Plot, pushed},
     puppet::{Errand, Parcel},
 };
 
@@ -109,14 +109,43 @@ impl Plot {
         }
     }
 
-    /// Envelopes that all begin one's log, and know no more than what let their author in.
     fn beginnings(&mut self) -> Vec<Errand> {
+        let count = BEGINNINGS_MIN + self.chance.index(BEGINNINGS_MAX - BEGINNINGS_MIN);
+        let written = self.begun(0..count);
+        self.tell(&written)
+    }
+
+    /// Other beginnings for everybody, and what follows some of them.
+    pub(super) fn crowd(&mut self) -> Vec<Errand> {
+        let mut errands = Vec::new();
+        for (turn, to) in self.honest.clone().into_iter().enumerate() {
+            let (from, count) = (turn * BEGINNINGS_MAX, BEGINNINGS_MIN + self.chance.index(10));
+            let mut written = self.begun(from..from + count);
+            let after = written.iter().rev().take(3).filter_map(|first| self.follows(first));
+            let after: Vec<_> = after.collect();
+            written.extend(after);
+            errands.push(self.errand(to, pushed(&written)));
+        }
+        errands
+    }
+
+    fn follows(&self, first: &Verified) -> Option<Verified> {
+        let header = first.header();
+        let name = Name::new("after").expect("a short word is a name");
+        let payload = Operation::SetNickname { target: None, name }.encode();
+        let order = header.order + 1;
+        let (sequence, previous) = (header.sequence + 1, Some(first.id()));
+        let header = Header { sequence, previous, parents: Vec::new(), payload, ..header.clone() };
+        Verified::sign(Header { order, ..header }, None, &self.held.me.device).ok()
+    }
+
+    /// Envelopes that all begin one's log, and know no more than what let their author in.
+    fn begun(&self, numbers: Range<usize>) -> Vec<Verified> {
         let Some(admitted) = self.own_admission() else { return Vec::new() };
         let timestamp = admitted.header().timestamp.saturating_add(Duration::from_micros(1));
-        let count = BEGINNINGS_MIN + self.chance.index(BEGINNINGS_MAX - BEGINNINGS_MIN);
         let mut written = Vec::new();
-        for turn in 0..count {
-            let name = Name::new(&format!("n{turn}")).expect("a short word is a name");
+        for number in numbers {
+            let name = Name::new(&format!("n{number}")).expect("a short word is a name");
             let payload = Operation::SetNickname { target: None, name }.encode();
             let header = Header {
                 sequence: 1,
@@ -127,7 +156,7 @@ impl Plot {
             };
             written.extend(self.sign(header, None));
         }
-        self.tell(&written)
+        written
     }
 
     fn own_admission(&self) -> Option<Verified> {

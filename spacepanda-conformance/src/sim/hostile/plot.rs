@@ -74,6 +74,7 @@ impl Plot {
             Malice::Ask => self.ask(),
             Malice::Vouch => self.vouch(),
             Malice::Snare => self.snare(),
+            Malice::Crowd => self.crowd(),
         }
     }
 

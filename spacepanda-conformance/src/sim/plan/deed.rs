@@ -75,6 +75,8 @@ malices! {
     /// So many beginnings of one log that not all can be named; or a commit that everybody refuses, and a
     /// message that waits for what it makes.
     Snare "snare",
+    /// Beginnings of one log, others for everybody, and more than are kept of those that nobody names.
+    Crowd "crowd",
 }
 
 impl Deed {

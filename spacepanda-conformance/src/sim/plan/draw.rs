@@ -70,8 +70,8 @@ const KINDS: usize = 12;
 
 /// What a hostile member does is drawn from these; asking is a way to lie, and what comes after
 /// that is drawn apart.
-const WAYS: &[Malice] = Malice::ALL.split_at(Malice::ALL.len() - 3).0;
-/// One hostile run of so many has a member who vouches too late, or lays snares.
+const WAYS: &[Malice] = Malice::ALL.split_at(Malice::ALL.len() - 4).0;
+/// One hostile run of so many has a member who vouches too late, lays snares, or crowds.
 const APART_ONE_IN: u64 = 4;
 /// How often they do, at most.
 const APART_MAX: u64 = 3;
@@ -115,6 +115,7 @@ pub(super) fn draw(seed: u64, setup: Setup) -> Plan {
     if setup.profile == Profile::Hostile {
         draw.apart(Malice::Vouch, Chance::new(seed, "vouch"));
         draw.apart(Malice::Snare, Chance::new(seed, "snare"));
+        draw.apart(Malice::Crowd, Chance::new(seed, "crowd"));
     }
     // Stable: what happens at one time stays in the order in which it was drawn.
     draw.entries.sort_by_key(|entry| entry.at);

@@ -73,14 +73,18 @@ impl Server {
     /// is kept and one's own packages.
     ///
     /// The way begins at the last state on the path that is kept or that a welcome opens. A commit that
-    /// adds this device can be entered, and never replayed: this device was not in its parent, or the
-    /// same commit removes the leaf that was.
+    /// adds this device can be entered, and not replayed: this device was not in its parent, or the same
+    /// commit removes the leaf that was. One that adds it to a state in which it has its leaf is replayed,
+    /// and so found to be false.
     pub(super) fn route(&self, node: &Node, state: &StateId) -> Option<Route> {
         let me = node.device();
         let path = self.tree.path_to(&self.view(), state)?;
         for (at, step) in path.iter().enumerate().rev() {
             if self.kept.contains_key(&step.child) {
                 return self.replay_of(path.get(at + 1)?);
+            }
+            if self.kept.contains_key(&step.parent) && self.adds_in_vain(step, &me) {
+                return self.replay_of(step);
             }
             if let Some(added) = step.adds.iter().find(|added| added.device == me) {
                 let package = self.own_package(&added.package)?;
@@ -91,6 +95,13 @@ impl Server {
         }
         let first = path.first().filter(|step| self.kept.contains_key(&step.parent))?;
         self.replay_of(first)
+    }
+
+    /// Whether a commit says that it adds a device which has its leaf, and does not say that it removes that.
+    fn adds_in_vain(&self, step: &mls::tree::Commit, device: &DeviceId) -> bool {
+        step.adds.iter().any(|added| added.device == *device)
+            && !step.removes.contains(device)
+            && self.roster(&step.parent).contains_key(device)
     }
 
     fn replay_of(&self, step: &mls::tree::Commit) -> Option<Route> {

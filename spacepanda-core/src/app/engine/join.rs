@@ -15,9 +15,9 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{Bug, PeerId, Timestamp, cbor},
+    base::{Bug, PeerId, ServerId, Timestamp, cbor},
     state::{
-        authority::JoinRequest,
+        authority::{JoinRequest, PermissionMatrix},
         identity::KeyPair,
         link::Kind,
         mls::{Group, PackageUse},
@@ -26,8 +26,8 @@ use crate::{
 
 /// After how long a request goes also to the next member who can be reached.
 const NEXT_MEMBER: Duration = Duration::from_secs(5);
-/// The same once somebody has said that we are let in, and it is not to be seen yet: who says so may have written
-/// nothing, or may be gone with what they wrote.
+/// The same once somebody has said that we are let in, until somebody adds us: who says so may have written
+/// nothing, or what nobody else holds.
 const ADMITTED: Duration = Duration::from_secs(30);
 /// How long others may still answer after somebody has refused: one who lies keeps nobody out.
 const OTHERS_ANSWER: Duration = Duration::from_secs(10);
@@ -65,7 +65,7 @@ pub(super) struct Join {
     /// When the first of those who were asked is asked again.
     again_at: Option<Timestamp>,
     redial_at: Option<Timestamp>,
-    /// Since when nobody has let us in, or since our person has last tried again.
+    /// Since when nobody has let us in, or added us, or since our person has last tried again.
     tried_since: Option<Timestamp>,
 }
 
@@ -111,9 +111,14 @@ impl Join {
             return None;
         }
         let next = [self.next_ask, self.again_at].into_iter().flatten();
-        let next = next.filter(|_| self.step < Some(JoinStep::Syncing));
+        let next = next.filter(|_| self.asks());
         let refused = self.refused_at.filter(|_| self.step < Some(JoinStep::Admitted));
         self.redial_at.into_iter().chain(next).chain(refused).min()
+    }
+
+    /// Whether members are asked: until one has added this device.
+    fn asks(&self) -> bool {
+        self.is_open() && self.step < Some(JoinStep::Tree)
     }
 
     /// When something done at a time is done again: the later, the longer nobody has let us in.
@@ -183,7 +188,7 @@ impl Machine {
     }
 
     /// Asks those one is connected with, and dials everybody whom the link names.
-    pub(super) fn dial_for_join(&mut self, id: &crate::base::ServerId, cx: &mut Cx<'_>) {
+    pub(super) fn dial_for_join(&mut self, id: &ServerId, cx: &mut Cx<'_>) {
         let Some(server) = self.servers.get_mut(id) else { return };
         let Some(join) = server.join.as_mut().filter(|join| join.is_open()) else {
             return;
@@ -213,7 +218,9 @@ impl Machine {
         }
         match reply.refused {
             None => {
-                join.tried_since = None;
+                if join.step < Some(JoinStep::Admitted) {
+                    join.tried_since = Some(cx.now);
+                }
                 join.redial_at = Some(cx.now.saturating_add(REDIAL));
                 join.next_ask = Some(cx.now.saturating_add(ADMITTED));
                 server.tell_step(JoinStep::Admitted, cx);
@@ -248,18 +255,16 @@ impl Server {
     /// were asked again on each.
     pub(super) fn request(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let Some(join) = self.join.as_mut() else { return };
-        if !join.is_open() || join.step >= Some(JoinStep::Syncing) {
+        if !join.asks() {
             return;
         }
         if join.next_ask.is_some_and(|at| at > cx.now) {
             return;
         }
         (join.next_ask, join.again_at) = (None, None);
-        let links = &node.links;
-        let next = links
-            .peers()
-            .filter(|peer| links.is_for_join(peer, &self.id))
-            .min_by_key(|peer| join.asked.get(peer).copied());
+        let matrix = &self.matrix;
+        let next =
+            may_let_in(node, self.id, matrix).min_by_key(|peer| join.asked.get(peer).copied());
         let Some(peer) = next else { return };
         let least = match join.step < Some(JoinStep::Admitted) {
             true => NEXT_MEMBER,
@@ -332,8 +337,7 @@ impl Server {
         if join.answered.len() >= join.link.addresses.len() {
             return self.fail_join(refusal, cx);
         }
-        let links = &node.links;
-        let met = links.peers().filter(|peer| links.is_for_join(peer, &self.id));
+        let met = may_let_in(node, self.id, &self.matrix);
         if met.filter(|peer| !join.asked.contains_key(peer)).count() > 0 {
             join.next_ask = None;
             self.request(node, cx);
@@ -383,6 +387,18 @@ impl Server {
     }
 }
 
+/// Those one has a link with who may let one in: whom the invite led to, and members.
+fn may_let_in<'a>(
+    node: &'a Node,
+    server: ServerId,
+    matrix: &'a PermissionMatrix,
+) -> impl Iterator<Item = PeerId> + 'a {
+    let links = &node.links;
+    let may =
+        move |peer: &PeerId| links.is_for_join(peer, &server) || matrix.device(peer).is_some();
+    links.peers().filter(may)
+}
+
 fn failed(error: &dyn std::fmt::Display) -> AppError {
     AppError::new(
         "join.failed",
@@ -394,7 +410,7 @@ fn failed(error: &dyn std::fmt::Display) -> AppError {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::base::{IdentityId, Secret, ServerId};
+    use crate::base::{IdentityId, Secret};
 
     fn join() -> Join {
         let link = JoinLink {

@@ -28,6 +28,8 @@ enum Verdict {
     Wait(EnvelopeId, Option<Tip>),
     /// It waits for this, which it follows in its log: there is a gap.
     Gap(Tip),
+    /// It waits until somebody else names it.
+    Unnamed,
 }
 
 impl Server {
@@ -103,17 +105,22 @@ impl Server {
                 self.release(node, &envelope, from);
             }
             Verdict::See => self.see(node, &envelope, from, cx),
-            Verdict::Wait(..) | Verdict::Gap(_)
+            Verdict::Wait(..) | Verdict::Gap(_) | Verdict::Unnamed
                 if from.is_some_and(|peer| self.authority.certified(&peer).is_none())
                     && !self.waiting.has_room_for_strangers() => {}
             Verdict::Wait(missing, tip) => {
                 let channel = envelope.header().channel;
-                if self.waiting.park(envelope, missing).is_ok()
-                    && let (Some(tip), Some(ask)) = (tip, from)
-                    && channel != self.control
-                {
-                    node.sync.handle(Event::Want { channel, tip, ask }, cx.now);
+                if self.waiting.park(envelope, missing).is_ok() {
+                    self.take_up_unnamed(node, &missing);
+                    if let (Some(tip), Some(ask)) = (tip, from)
+                        && channel != self.control
+                    {
+                        node.sync.handle(Event::Want { channel, tip, ask }, cx.now);
+                    }
                 }
+            }
+            Verdict::Unnamed => {
+                let _ = self.waiting.park_unnamed(envelope);
             }
             Verdict::Gap(previous) => self.wait_behind_gap(node, envelope, previous, from, cx),
             Verdict::Keep => {
@@ -155,6 +162,9 @@ impl Server {
     fn judge_control(&mut self, envelope: &Verified) -> Verdict {
         if envelope.header().payload_type == PayloadType::Message {
             return Verdict::Drop;
+        }
+        if self.is_one_too_many(envelope) {
+            return Verdict::Unnamed;
         }
         match self.insert(envelope) {
             Ok(Inserted::Known) => Verdict::Drop,

@@ -7,6 +7,7 @@
 mod account;
 mod addresses;
 mod admit;
+mod branches;
 mod chance;
 mod channel;
 mod choose;

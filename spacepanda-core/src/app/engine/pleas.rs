@@ -2,12 +2,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{published::Plea, server::Server};
 use crate::{
-    base::{DeviceId, StateId},
+    base::{DeviceId, StateId, Timestamp},
     state::mls::tree::{Commit, View},
 };
 
 /// Of the pleas of one device at most one in this time counts.
 pub(super) const PLEA_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// How often one device is let in again in such a time: pleas are counted by the clock of who writes them.
+const ANSWERS_MAX: usize = 3;
 
 /// The pleas of those who cannot reach the head, as the log has them.
 pub(super) struct Pleas<'a>(&'a Server);
@@ -43,6 +46,25 @@ impl Pleas<'_> {
         let path = self.0.tree.path_to(&view, head).unwrap_or_default();
         pleas.retain(|plea| !path.iter().any(|commit| answers(&view, commit, device, plea)));
         pleas
+    }
+
+    /// Whether a device was let in again so often lately, by the stamps of those who did it, that a plea of it
+    /// waits.
+    pub(super) fn is_answered_enough(
+        &self,
+        device: &DeviceId,
+        head: &StateId,
+        now: Timestamp,
+    ) -> bool {
+        let Self(server) = self;
+        let path = server.tree.path_to(&server.view(), head).unwrap_or_default();
+        let again = path.iter().rev().filter(|commit| {
+            commit.removes.contains(device)
+                && commit.adds.iter().any(|added| added.device == *device)
+        });
+        let stamps = again.filter_map(|commit| server.roots.written_at(&commit.envelope));
+        let lately = stamps.filter(|at| now.since(*at).max(at.since(now)) < PLEA_PAUSE);
+        lately.take(ANSWERS_MAX).count() == ANSWERS_MAX
     }
 
     /// Of each device the newest of them: it speaks for those before it.

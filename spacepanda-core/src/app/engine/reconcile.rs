@@ -102,7 +102,7 @@ impl Server {
             ..Change::default()
         };
         if change.removes.is_empty()
-            && let Some((device, package)) = self.plea_to_answer(node, head)
+            && let Some((device, package)) = self.plea_to_answer(node, head, now)
         {
             change.adds.truncate(ADDITIONS_PER_COMMIT_MAX - 1);
             change.adds.push(package);
@@ -161,7 +161,12 @@ impl Server {
     }
 
     /// Whom to remove and add again, and the package by which: who has pleaded longest.
-    fn plea_to_answer(&self, node: &Node, head: &StateId) -> Option<(DeviceId, Vec<u8>)> {
+    fn plea_to_answer(
+        &self,
+        node: &Node,
+        head: &StateId,
+        now: Timestamp,
+    ) -> Option<(DeviceId, Vec<u8>)> {
         let mut open = self.pleas().open(head);
         open.retain(|(device, plea)| {
             !Bug::AnswersNoPlea.is_planted()
@@ -172,6 +177,9 @@ impl Server {
         let roster = self.roster(head);
         let mut open = open.into_iter().filter(|(device, _)| roster.contains_key(device));
         open.find_map(|(device, plea)| {
+            if self.pleas().is_answered_enough(&device, head, now) {
+                return None;
+            }
             let package = self.packages.of_plea(&device, &plea)?;
             Some((device, package.to_vec()))
         })

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     base::{DeviceId, EnvelopeId, StateId},
     state::{
-        authority::{CommitHeader, InsertError, Inserted, authorize},
+        authority::{CommitHeader, InsertError, Inserted, Recount, authorize},
         crdt::{Structure, StructureOp},
         envelope::{PayloadType, Verified, plain},
         mls::{
@@ -176,8 +176,9 @@ impl Server {
 
     /// Resolves what was loaded, without telling: it was told when it happened.
     pub(super) fn resettle_quietly(&mut self, node: &mut Node) {
-        let _ = self.authority.settle();
+        let recount = self.authority.settle();
         self.take_matrix();
+        self.recut_structure(&recount);
         for channel in self.take_channels() {
             node.channels.insert(channel.id, self.id);
         }
@@ -199,6 +200,7 @@ impl Server {
         self.lapse_trees(cx.now);
         self.choose(node, cx);
         self.look_at_stand();
+        self.name_branches(node, cx);
         self.chase(node);
         self.reconcile(node, cx);
         self.renew_leaf(node, cx);
@@ -215,12 +217,7 @@ impl Server {
         let recount = self.authority.settle();
         let before = Arc::clone(&self.matrix);
         self.take_matrix();
-        if !recount.cut_changed.is_empty() {
-            self.structure = Structure::new();
-            for envelope in self.structure_log.clone() {
-                self.apply_structure(&envelope);
-            }
-        }
+        self.recut_structure(&recount);
         self.meet_channels(node, cx);
         if self.join.as_ref().is_some_and(|join| !join.is_complete()) {
             return;
@@ -238,6 +235,17 @@ impl Server {
             }
             let (server, name) = (self.id, self.name_of(&identity));
             cx.tell(Event::MemberRemoved { server, identity, name });
+        }
+    }
+
+    /// Executes structure anew where a removal cuts off other words than before.
+    fn recut_structure(&mut self, recount: &Recount) {
+        if recount.cut_changed.is_empty() {
+            return;
+        }
+        self.structure = Structure::new();
+        for envelope in self.structure_log.clone() {
+            self.apply_structure(&envelope);
         }
     }
 

@@ -184,20 +184,22 @@ impl Machine {
 
     /// Begins to be unsure of every server in which this device may have written.
     fn doubt(&mut self, cx: &mut Cx<'_>) {
-        if self.node.tenure.continuity != Continuity::Sure {
+        let before = self.node.tenure.continuity;
+        if !matches!(before, Continuity::Sure | Continuity::Unsure) {
             return;
         }
         let me = self.node.me().identity();
         let may_have = |server: &&Server| server.join.is_some() || server.is_member(&me);
-        let unasked: BTreeSet<_> =
-            self.servers.values().filter(may_have).map(|server| server.number).collect();
-        if unasked.is_empty() {
+        let unasked = self.servers.values().filter(may_have).map(|server| server.number);
+        self.node.tenure.unasked.extend(unasked);
+        if self.node.tenure.unasked.is_empty() {
             return;
         }
         self.node.tenure.continuity = Continuity::Unsure;
-        self.node.tenure.unasked = unasked;
         self.node.tenure.put(cx);
-        cx.tell(Event::Continuity { continuity: Continuity::Unsure });
+        if before == Continuity::Sure {
+            cx.tell(Event::Continuity { continuity: Continuity::Unsure });
+        }
     }
 
     /// Takes its person's word that there is no other copy of the store.

@@ -82,6 +82,43 @@ impl Waiting {
         self.by_missing.contains_key(missing) && !self.held.contains_key(missing)
     }
 
+    /// Keeps `envelope` until somebody names it: it waits for nothing but itself.
+    ///
+    /// # Errors
+    /// If its author has reached the limit.
+    pub fn park_unnamed(&mut self, envelope: Verified) -> Result<(), Full> {
+        let id = envelope.id();
+        self.park(envelope, id)
+    }
+
+    /// Takes out the one that waits until somebody names it, if what waits for `missing` waits for that in
+    /// the end.
+    pub fn take_unnamed(&mut self, missing: &EnvelopeId) -> Option<Verified> {
+        let mut last = *missing;
+        while let Some(held) = self.held.get(&last) {
+            if held.missing == last {
+                return self.take(&last);
+            }
+            last = held.missing;
+        }
+        None
+    }
+
+    /// The authors of everything that waits for `missing`, or for what waits for it.
+    pub fn authors_after(&self, missing: &EnvelopeId) -> BTreeSet<DeviceId> {
+        let (mut met, mut open) = (BTreeSet::from([*missing]), vec![*missing]);
+        let mut authors = BTreeSet::new();
+        while let Some(next) = open.pop() {
+            for id in self.by_missing.get(&next).into_iter().flatten() {
+                if met.insert(*id) {
+                    authors.extend(self.held.get(id).map(|held| held.envelope.header().sender));
+                    open.push(*id);
+                }
+            }
+        }
+        authors
+    }
+
     /// Takes out what waited for `arrived`, by id. It may turn out to wait for something else.
     pub fn release(&mut self, arrived: &EnvelopeId) -> Vec<Verified> {
         let ids = self.by_missing.get(arrived).cloned().unwrap_or_default();
