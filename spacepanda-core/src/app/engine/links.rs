@@ -1,3 +1,4 @@
+mod book;
 mod unproven;
 
 use std::{
