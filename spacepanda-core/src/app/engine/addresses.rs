@@ -41,7 +41,8 @@ impl Machine {
         self.dial_members(cx);
     }
 
-    /// Dials every member's device one has no link with, when its pause is over.
+    /// Dials every member's device one has no link with, when its pause is over, and forgets whom one would
+    /// not dial any more.
     pub(super) fn dial_members(&mut self, cx: &mut Cx<'_>) {
         let me = self.node.device();
         let devices: BTreeSet<_> = self
@@ -50,6 +51,7 @@ impl Machine {
             .flat_map(|server| server.matrix.devices().keys().copied())
             .collect();
         self.node.links.redials.retain(|device, _| devices.contains(device));
+        self.forget_records(cx);
         for device in devices {
             let links = &mut self.node.links;
             if device == me || links.peers.contains_key(&device) || links.is_dialling(&device) {
