@@ -1,21 +1,18 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    frames::{AddressRecord, RECORDS_MAX, Records},
+    frames::{AddressRecord, Records},
     links::{Dial, Links, Redial},
-    machine::{Cx, Machine, Node},
+    machine::{Cx, Machine},
     rows::{self, VIEW},
 };
 use crate::{
-    base::{DeviceId, PeerId, Timestamp, cbor},
+    base::{DeviceId, Timestamp, cbor},
     state::link::Kind,
 };
 
 /// The first pause before a member is dialled again; each later one is twice as long.
-const REDIAL_MS_MIN: u64 = 1_000;
+pub(super) const REDIAL_MS_MIN: u64 = 1_000;
 /// The longest such pause, of whoever has not been away for long.
 const REDIAL_MS_MAX: u64 = 120_000;
 /// Whoever is away for longer is dialled again after this part of the time since they were lost: the
@@ -26,72 +23,8 @@ const REDIAL_PART_OF_ABSENCE: u64 = 256;
 const REDIAL_OF_ABSENT_MS_MAX: u64 = 30 * 60 * 1_000;
 /// At addresses where another device answers: who is meant tells others, mostly.
 const REDIAL_OF_MISTAKEN_MS: u64 = 24 * 60 * 60 * 1_000;
-/// Devices whose addresses are kept.
-const BOOK_LEN_MAX: usize = 8_192;
-/// Devices nobody has vouched for yet, whose addresses are remembered until somebody does.
-const STRANGERS_MAX: usize = 1_024;
 
 impl Machine {
-    /// Keeps the newest record of every member's device, and passes on what is new.
-    pub(super) fn take_records(
-        &mut self,
-        from: PeerId,
-        records: Vec<AddressRecord>,
-        cx: &mut Cx<'_>,
-    ) {
-        let me = self.node.device();
-        let mut news = Vec::new();
-        for record in records {
-            let device = record.device;
-            if device == me || !self.node.links.is_news(&record) || !record.is_sound() {
-                continue;
-            }
-            let theirs = device == from && !self.node.links.strangers_met().any(|it| it == from);
-            if theirs || self.is_certified(&device) {
-                if self.node.links.keep_record(&record, cx) {
-                    news.push(record);
-                }
-            } else if self.node.links.strangers.len() < STRANGERS_MAX {
-                self.node.links.strangers.insert(device, record);
-            }
-        }
-        if news.is_empty() {
-            return;
-        }
-        let others: Vec<_> = self.node.links.peers().filter(|peer| *peer != from).collect();
-        let frame = cbor::encode(&Records { records: news });
-        for peer in others {
-            self.node.send(peer, Kind::AddressRecords, &frame, cx);
-        }
-        self.dial_members(cx);
-    }
-
-    /// Keeps the addresses of those who were vouched for meanwhile, tells those with a link the ones that
-    /// are known, and dials whom one may.
-    pub(super) fn meet_strangers(&mut self, cx: &mut Cx<'_>) {
-        let met: Vec<_> =
-            self.node.links.strangers_met().filter(|peer| self.is_certified(peer)).collect();
-        for peer in met {
-            self.node.links.tell(&peer);
-            self.node.send_records(peer, cx);
-        }
-        let known: Vec<_> =
-            self.node.links.strangers.keys().copied().filter(|id| self.is_certified(id)).collect();
-        for device in known {
-            // Taken out first: it is news beside what is kept.
-            if let Some(record) = self.node.links.strangers.remove(&device)
-                && self.node.links.is_news(&record)
-            {
-                self.node.links.keep_record(&record, cx);
-            }
-        }
-        self.dial_members(cx);
-    }
-
-    fn is_certified(&self, device: &DeviceId) -> bool {
-        self.servers.values().any(|server| server.authority.certified(device).is_some())
-    }
-
     /// Takes the addresses at which this node can be reached.
     pub(super) fn addresses(&mut self, addresses: Vec<String>, cx: &mut Cx<'_>) {
         self.node.links.addresses.clone_from(&addresses);
@@ -108,7 +41,8 @@ impl Machine {
         self.dial_members(cx);
     }
 
-    /// Dials every member's device one has no link with, when its pause is over.
+    /// Dials every member's device one has no link with, when its pause is over, and forgets whom one would
+    /// not dial any more.
     pub(super) fn dial_members(&mut self, cx: &mut Cx<'_>) {
         let me = self.node.device();
         let devices: BTreeSet<_> = self
@@ -117,6 +51,7 @@ impl Machine {
             .flat_map(|server| server.matrix.devices().keys().copied())
             .collect();
         self.node.links.redials.retain(|device, _| devices.contains(device));
+        self.forget_records(cx);
         for device in devices {
             let links = &mut self.node.links;
             if device == me || links.peers.contains_key(&device) || links.is_dialling(&device) {
@@ -138,28 +73,6 @@ impl Redial {
 }
 
 impl Links {
-    /// Whether a record says more than what is kept.
-    fn is_news(&self, record: &AddressRecord) -> bool {
-        let of = |book: &BTreeMap<DeviceId, AddressRecord>| {
-            book.get(&record.device).map(|held| held.number)
-        };
-        of(&self.book).max(of(&self.strangers)) < Some(record.number)
-    }
-
-    /// Keeps a record, if there is room; says whether it did.
-    fn keep_record(&mut self, record: &AddressRecord, cx: &mut Cx<'_>) -> bool {
-        let device = record.device;
-        if !self.book.contains_key(&device) && self.book.len() >= BOOK_LEN_MAX {
-            return false;
-        }
-        cx.fx.batch.put(VIEW, rows::address_key(&device), cbor::encode(record));
-        self.book.insert(device, record.clone());
-        if let Some(redial) = self.redials.get_mut(&device) {
-            (redial.mistaken, redial.pause_ms) = (false, REDIAL_MS_MIN);
-        }
-        true
-    }
-
     /// Notes that somebody else answered where a device was dialled: it is tried there once a day,
     /// since each try can cost those who answer a link.
     pub(super) fn mistake(&mut self, device: DeviceId, cx: &mut Cx<'_>) {
@@ -184,17 +97,6 @@ impl Links {
     pub(super) fn hasten(&mut self, now: Timestamp) {
         for redial in self.redials.values_mut().filter(|redial| !redial.mistaken) {
             (redial.at, redial.pause_ms) = (redial.at.min(now), REDIAL_MS_MIN);
-        }
-    }
-}
-
-impl Node {
-    /// Tells a peer every address that is known.
-    pub(super) fn send_records(&mut self, peer: PeerId, cx: &mut Cx<'_>) {
-        let records: Vec<_> = self.links.book.values().cloned().collect();
-        for some in records.chunks(RECORDS_MAX) {
-            let frame = cbor::encode(&Records { records: some.to_vec() });
-            self.send(peer, Kind::AddressRecords, &frame, cx);
         }
     }
 }

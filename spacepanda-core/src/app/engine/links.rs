@@ -1,3 +1,4 @@
+mod book;
 mod unproven;
 
 use std::{
@@ -66,8 +67,10 @@ pub(super) struct Peer {
     joins: BTreeSet<ServerId>,
     /// The server of which they have shown, when they dialled, that they know it.
     claims: Option<ServerId>,
-    /// Whether they were told the addresses that are known: not while nothing but a claim speaks for them.
-    told: bool,
+    /// Whether more than a claim spoke for them: a certificate that is known here, or an invite.
+    vouched: bool,
+    /// The servers of whose devices they were told the addresses.
+    told: BTreeSet<ServerId>,
 }
 
 /// Why somebody is dialled.
@@ -122,7 +125,7 @@ impl Links {
 
     /// Those for whom nothing but a claim spoke when they came.
     pub(super) fn strangers_met(&self) -> impl Iterator<Item = PeerId> + '_ {
-        self.peers.iter().filter(|(_, peer)| !peer.told).map(|(device, _)| *device)
+        self.peers.iter().filter(|(_, peer)| !peer.vouched).map(|(device, _)| *device)
     }
 
     /// Whether a person has as many links as all of their devices need, and this would be one more: nobody takes
@@ -130,13 +133,6 @@ impl Links {
     fn has_enough_of(&self, peer: &PeerId, identity: &IdentityId) -> bool {
         let theirs = self.peers.values().filter(|met| met.identity == *identity);
         !self.peers.contains_key(peer) && theirs.count() >= LINKS_PER_IDENTITY_MAX
-    }
-
-    /// Notes that a peer is told the addresses that are known.
-    pub(super) fn tell(&mut self, peer: &PeerId) {
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.told = true;
-        }
     }
 
     /// The addresses of a device, if any are known.
@@ -318,7 +314,8 @@ impl Machine {
         let dialled_by = if dialled { me } else { peer };
         let since = cx.now;
         let joins = joins.into_iter().collect();
-        let met = Peer { link, identity, dialled_by, since, joins, claims, told: vouched };
+        let told = BTreeSet::new();
+        let met = Peer { link, identity, dialled_by, since, joins, claims, vouched, told };
         self.welcome(peer, met, me, cx)
     }
 
@@ -349,13 +346,13 @@ impl Machine {
         if let Some(open) = self.node.links.open.get_mut(&new.link) {
             open.proven = true;
         }
-        let told = new.told;
+        let vouched = new.vouched;
         self.node.links.peers.insert(peer, new);
         self.node.links.redials.remove(&peer);
         self.node.links.hasten(cx.now);
         self.node.sync.handle(sync::Event::Connected { peer }, cx.now);
-        if told {
-            self.node.send_records(peer, cx);
+        if vouched {
+            self.tell_records(peer, cx);
         }
         let ids: Vec<_> = self.servers.keys().copied().collect();
         for id in ids {
