@@ -71,6 +71,8 @@ bugs! {
     MergesAnyCommit = "merges-any-commit",
     /// Whatever was said is listed, whether it counts or not.
     ListsWhatDoesNotCount = "lists-what-does-not-count",
+    /// Of many branches of a log only those are kept that came first.
+    DropsTheUnnamed = "drops-the-unnamed",
     /// An invite lets in more than it is for.
     OverusesInvites = "overuses-invites",
     /// What somebody does counts though a removal of them, which they had not heard of, stands above.
