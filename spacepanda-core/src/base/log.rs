@@ -85,7 +85,9 @@ impl Frontier {
 
     /// Whether the log of `device` has a gap: something in it is not held, and something after that.
     pub fn has_gap(&self, device: &DeviceId) -> bool {
-        self.gaps.iter().any(|(tip, gap)| gap.open && tip.device == *device)
+        let from = Tip { device: *device, number: 0, id: EnvelopeId::new([0; 32]) };
+        let mut of_log = self.gaps.range(from..).take_while(|(tip, _)| tip.device == *device);
+        of_log.any(|(_, gap)| gap.open)
     }
 
     /// What is missing right before the entries that end with `tip`, if there is a gap.

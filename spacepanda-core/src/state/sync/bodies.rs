@@ -86,7 +86,7 @@ impl FrontierSync {
         let scope = self.peers.get(&peer)?.exchanges.get(channel)?.scope.as_ref()?;
         // Under a limit the number in a fork's branch proves nothing before the fork was sifted.
         let forked = scope.up_to().is_some() && known.frontier.of(&tip.device).nth(1).is_some();
-        let within = !forked && scope.is_within_limit(tip);
+        let within = !forked && !scope.is_nothing() && scope.is_within_limit(tip);
         within.then(|| scope.is_below_floor(tip))
     }
 

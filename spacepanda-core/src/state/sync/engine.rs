@@ -44,6 +44,11 @@ impl Channel {
         (tip.number > self.frontier.number(&tip.device)).then_some(false)
     }
 
+    /// Whether the entry at `tip` is held, and so is all that is before it: its log has no gap.
+    pub(super) fn holds_all_to(&self, tip: &Tip) -> bool {
+        self.holds(tip) == Some(true) && !self.frontier.has_gap(&tip.device)
+    }
+
     pub(super) fn advance(&mut self, entry: &LogEntry, after_gap: bool) {
         let tip = entry.tip();
         self.frontier.append(tip, entry.previous.as_ref(), after_gap);

@@ -115,6 +115,16 @@ pub(super) enum Serve {
 pub(super) struct News {
     pub(super) tips: Frontier,
     pub(super) envelopes: Vec<Bytes>,
+    /// Whether one of `envelopes` is of a log that has a gap here, of which no tips are told: who holds
+    /// all of `tips` may still lack it.
+    pub(super) untold: bool,
+}
+
+impl News {
+    pub(super) fn push(&mut self, envelope: Bytes, untold: bool) {
+        self.envelopes.push(envelope);
+        self.untold |= untold;
+    }
 }
 
 /// When to ask again for what was shown and did not come.

@@ -157,7 +157,7 @@ impl FrontierSync {
         len: usize,
     ) {
         let Some(known) = self.channels.get(&channel) else { return };
-        let held = !tips.is_empty() && tips.iter().all(|tip| known.holds(tip) == Some(true));
+        let held = !tips.is_empty() && tips.iter().all(|tip| known.holds_all_to(tip));
         let is_shared = self.peers.get_mut(&peer).is_some_and(|p| p.shared(&channel).is_some());
         if is_shared {
             self.learn(peer, channel, &tips, false);

@@ -105,7 +105,7 @@ pub enum Start {
 }
 
 impl Start {
-    /// The start for a peer that is served nothing: only wanted from.
+    /// The start for a peer that is served nothing, not even a single header: only wanted from.
     pub fn nothing() -> Self {
         Self::Floors(Floors::new())
     }

@@ -30,6 +30,11 @@ impl Scope {
         self.beyond.insert(id);
     }
 
+    /// Whether nothing is for the reader, not even a header: what they send is taken, and that is all.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(&self.from, Start::Floors(floors) if floors.is_empty())
+    }
+
     /// Whether the entry at `tip`, held here, is for the reader.
     pub(super) fn admits(&self, tip: &Tip) -> bool {
         !self.is_below_floor(tip) && self.is_within_limit(tip)

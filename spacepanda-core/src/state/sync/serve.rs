@@ -75,13 +75,14 @@ impl FrontierSync {
         }
         let admitted = scope.admits(&tip) && !Bug::PushesNothing.is_planted();
         let mut pushed = 0;
-        if admitted && round.told && !known.frontier.has_gap(&tip.device) {
+        let has_gap = known.frontier.has_gap(&tip.device);
+        if admitted && round.told && !has_gap {
             round.news.tips.advance(tip, entry.previous.as_ref());
         }
         round.moved |= admitted && !round.told;
         match &mut round.serve {
             Serve::Live if admitted && !has && entry.bytes.len() <= room => {
-                round.news.envelopes.push(entry.bytes.clone());
+                round.news.push(entry.bytes.clone(), has_gap);
                 pushed = entry.bytes.len();
             }
             Serve::Live if admitted && !has => {
@@ -114,7 +115,9 @@ impl FrontierSync {
         state.pending -= news.envelopes.iter().map(|bytes| bytes.len()).sum::<usize>();
         let tips: Vec<Tip> = news.tips.tips().collect();
         let mut pages: Vec<Vec<Tip>> = tips.chunks(TIPS_PER_FRAME).map(<[_]>::to_vec).collect();
-        let last = pages.pop().unwrap_or_default();
+        // Whoever holds all tips of a frame passes over its envelopes, so that it must name them all.
+        let apart = news.untold || pages.len() > 1;
+        let last = if apart { Vec::new() } else { pages.pop().unwrap_or_default() };
         for tips in pages {
             let envelopes = List(Vec::new());
             self.send(peer, Some(channel), &Frame::News { channel, tips: List(tips), envelopes });
@@ -158,6 +161,7 @@ impl FrontierSync {
             _ => Serve::Paging { have, again: false },
         };
         let unsent = std::mem::take(&mut exchange.round.news.envelopes);
+        exchange.round.news.untold = false;
         state.pending -= unsent.iter().map(|bytes| bytes.len()).sum::<usize>();
         state.paging.insert(rank);
         self.set_ready(peer);

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use minicbor::{Decode, Encode};
 
 use super::FORKS_MAX;
@@ -13,17 +15,17 @@ pub(super) const GAPS_MAX: usize = 64;
 pub(super) struct Branch {
     /// The number of its first entry.
     #[n(0)]
-    first: u64,
+    pub(super) first: u64,
     /// The branch on which the entry before the first stands; `None` where the log begins, or has a
     /// gap.
     #[n(1)]
-    parent: Option<u16>,
+    pub(super) parent: Option<u16>,
     /// The number of its last entry, a tip.
     #[n(2)]
-    last: u64,
+    pub(super) last: u64,
     /// The id of its last entry.
     #[n(3)]
-    tip: EnvelopeId,
+    pub(super) tip: EnvelopeId,
     /// When its last entry was appended.
     #[n(4)]
     arrival: u64,
@@ -55,14 +57,6 @@ pub(super) enum Spot {
     Forks(Option<u16>),
     /// It begins a branch after a gap.
     Beyond,
-}
-
-/// The numbers of one branch that a reader lacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lacking {
-    pub(super) branch: u16,
-    pub(super) first: u64,
-    pub(super) last: u64,
 }
 
 impl Log {
@@ -121,18 +115,21 @@ impl Log {
     /// The last entry of every branch that nothing follows, with the branch.
     pub(super) fn tips(&self) -> impl Iterator<Item = (u16, Tip)> + '_ {
         let device = self.device;
-        self.indexed().filter(|(index, _)| !self.is_followed(*index)).map(move |(index, branch)| {
-            (index, Tip { device, number: branch.last, id: branch.tip })
-        })
+        // All at once: asked of each branch whether another follows it, a thousand are a million questions.
+        let followed: BTreeSet<u16> =
+            self.branches.iter().filter_map(|branch| self.followed_by(branch)).collect();
+        self.indexed().filter(move |(index, _)| !followed.contains(index)).map(
+            move |(index, branch)| (index, Tip { device, number: branch.last, id: branch.tip }),
+        )
     }
 
     /// The first entry after the gap behind which `branch` stands: its branch and number.
     pub(super) fn gap_behind(&self, branch: u16) -> Option<(u16, u64)> {
         let mut index = branch;
-        while let Some(parent) = self.branches[usize::from(index)].parent {
+        while let Some(parent) = self.branch(index).parent {
             index = parent;
         }
-        let first = self.branches[usize::from(index)].first;
+        let first = self.branch(index).first;
         (first > self.floor()).then_some((index, first))
     }
 
@@ -150,8 +147,12 @@ impl Log {
 
     /// Whether a branch goes on from the last entry of this one: one that was after a gap.
     fn is_followed(&self, index: u16) -> bool {
-        let last = self.branches[usize::from(index)].last;
-        self.branches.iter().any(|it| it.parent == Some(index) && it.first == last + 1)
+        self.branches.iter().any(|branch| self.followed_by(branch) == Some(index))
+    }
+
+    /// The branch from whose last entry `branch` goes on.
+    fn followed_by(&self, branch: &Branch) -> Option<u16> {
+        branch.parent.filter(|parent| self.branch(*parent).last + 1 == branch.first)
     }
 
     /// When the last of its entries was appended.
@@ -168,41 +169,17 @@ impl Log {
 
     /// Where an entry stands that follows the one at `number` on `branch`; `None` if the log is full.
     pub(super) fn after(&self, branch: u16, number: u64) -> Option<Spot> {
-        if self.branches[usize::from(branch)].last == number && !self.is_followed(branch) {
+        if self.branch(branch).last == number && !self.is_followed(branch) {
             return Some(Spot::Follows(branch));
         }
         (!self.is_full()).then_some(Spot::Forks(Some(branch)))
     }
 
-    /// What is not covered by the entries at `held` (branch and number), from `floor` on.
-    pub(super) fn lacking(&self, held: &[(u16, u64)], floor: u64) -> Vec<Lacking> {
-        let mut next: Vec<u64> = self.branches.iter().map(|branch| branch.first).collect();
-        for &(branch, number) in held {
-            self.cover(&mut next, branch, number);
-        }
-        let indexed = self.indexed().zip(next);
-        let runs = indexed.map(|((index, branch), next)| Lacking {
-            branch: index,
-            first: next.max(floor),
-            last: branch.last,
-        });
-        runs.filter(|run| run.first <= run.last).collect()
+    pub(super) fn branch(&self, index: u16) -> &Branch {
+        &self.branches[usize::from(index)]
     }
 
-    /// Covers the entry at `number` on `branch` and all it follows. A branch that is covered in part
-    /// already has covered what it follows.
-    fn cover(&self, next: &mut [u64], branch: u16, number: u64) {
-        let mut entry = Some((branch, number));
-        while let Some((index, number)) = entry {
-            let (index, branch) = (usize::from(index), &self.branches[usize::from(index)]);
-            let begun = next[index] > branch.first;
-            next[index] = next[index].max(number + 1);
-            entry =
-                if begun { None } else { branch.parent.map(|parent| (parent, branch.first - 1)) };
-        }
-    }
-
-    fn indexed(&self) -> impl Iterator<Item = (u16, &Branch)> {
+    pub(super) fn indexed(&self) -> impl Iterator<Item = (u16, &Branch)> {
         (0..).zip(&self.branches)
     }
 
@@ -259,20 +236,6 @@ mod tests {
     }
 
     #[test]
-    fn a_tip_covers_what_it_follows_and_no_other_branch() {
-        let lacking = |held: &[(u16, u64)], floor| {
-            let runs = forked().lacking(held, floor);
-            runs.iter().map(|run| (run.branch, run.first, run.last)).collect::<Vec<_>>()
-        };
-        assert_eq!(lacking(&[], 0), [(0, 1, 3), (1, 2, 3), (2, 3, 3)]);
-        assert_eq!(lacking(&[], 3), [(0, 3, 3), (1, 3, 3), (2, 3, 3)]);
-        assert_eq!(lacking(&[(0, 3)], 0), [(1, 2, 3), (2, 3, 3)]);
-        assert_eq!(lacking(&[(2, 3)], 0), [(0, 2, 3), (1, 3, 3)]);
-        assert_eq!(lacking(&[(1, 2), (0, 2)], 0), [(0, 3, 3), (1, 3, 3), (2, 3, 3)]);
-        assert_eq!(lacking(&[(2, 3), (1, 3), (0, 3)], 0), []);
-    }
-
-    #[test]
     fn what_cannot_have_been_written_is_unsound() {
         assert!(forked().is_sound());
         let mut broken = vec![forked(); 5];
@@ -302,7 +265,6 @@ mod tests {
         assert!(log.is_sound());
         assert_eq!(tips(&log), [6]);
         assert_eq!(log.gap_behind(beyond), None);
-        assert!(log.lacking(&[(beyond, 6)], 0).is_empty());
         assert_eq!(log.after(0, 4), Some(Spot::Forks(Some(0))));
     }
 }

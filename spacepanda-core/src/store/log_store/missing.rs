@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    branches::Lacking,
+    covered::Lacking,
     rows::{Header, LOG, LogKey, corrupt, entry_place},
     view::View,
 };

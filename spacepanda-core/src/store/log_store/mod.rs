@@ -1,4 +1,5 @@
 mod branches;
+mod covered;
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod decoders;
@@ -187,15 +188,9 @@ impl LogStore {
         floor: u64,
         have: &Frontier,
     ) -> Result<impl Iterator<Item = Run>> {
-        let view = self.view(None);
-        let mut held = Vec::new();
-        for tip in have.of(&log.device) {
-            let branch = view.branch_of(key, &log, tip.number, &tip.id).await?;
-            held.extend(branch.map(|branch| (branch, tip.number)));
-        }
+        let lacking = self.view(None).lacking(key, &log, floor, have).await?;
         let (device, forked) = (log.device, log.is_forked());
-        let lacking = log.lacking(&held, floor).into_iter();
-        Ok(lacking.map(move |lacking| Run::new(key, device, forked, lacking)))
+        Ok(lacking.into_iter().map(move |lacking| Run::new(key, device, forked, lacking)))
     }
 }
 

@@ -5,6 +5,9 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+
 use super::*;
 use crate::{
     base::EnvelopeId,
@@ -184,4 +187,101 @@ async fn a_row_that_is_absent_damaged_or_moved_is_corrupt() {
         let found = missing(&store, &[entry(1, 2)]).await;
         assert_eq!(found.unwrap_err().kind(), ErrorKind::Corrupt);
     }
+}
+
+/// Entries of one log of which each follows one of those before it, or begins the log, by chance.
+fn tree(rng: &mut ChaCha8Rng, len: usize) -> Vec<LogEntry> {
+    let mut tree = vec![entry(1, 1)];
+    for n in 1..len {
+        let after = match rng.next_u32() % 8 {
+            0 => rng.next_u32() as usize % n,
+            _ => n - 1,
+        };
+        let (number, previous) = match rng.next_u32() % 32 {
+            0 => (1, None),
+            _ => (tree[after].number + 1, Some(tree[after].id)),
+        };
+        let id = EnvelopeId::new(*blake3::hash(&rng.next_u64().to_be_bytes()).as_bytes());
+        tree.push(LogEntry { number, previous, id, ..entry(1, 1) });
+    }
+    tree
+}
+
+/// A store that took `entries` as they came, after gaps where it must; those it took, in order.
+async fn taken(entries: Vec<LogEntry>) -> (LogStore, Arc<Counting>, Vec<LogEntry>) {
+    let backend = Arc::new(Counting::default());
+    let store = LogStore::open(backend.clone()).await.unwrap();
+    let mut taken = Vec::new();
+    for entry in entries {
+        let mut batch = Batch::new();
+        match store.place(&CHANNEL, &entry).await.unwrap() {
+            Placement::New | Placement::Forked => store.append(&mut batch, &CHANNEL, &entry).await,
+            Placement::Beyond => store.append_after_gap(&mut batch, &CHANNEL, &entry).await,
+            Placement::Known | Placement::Gap => continue,
+        }
+        .unwrap();
+        backend.apply(&batch);
+        taken.push(entry);
+    }
+    (store, backend, taken)
+}
+
+/// Whichever of `entries` are in the past of `tips`.
+fn past(entries: &[LogEntry], tips: &[Tip]) -> Vec<EnvelopeId> {
+    let mut past = Vec::new();
+    let mut next: Vec<Tip> = tips.to_vec();
+    while let Some(tip) = next.pop() {
+        if let Some(entry) = entries.iter().find(|entry| entry.tip() == tip) {
+            past.push(entry.id);
+            next.extend(entry.before());
+        }
+    }
+    past
+}
+
+#[tokio::test]
+async fn of_forked_logs_with_gaps_the_tips_and_what_is_missing_are_as_its_entries_say() {
+    for seed in 0..60 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut entries = tree(&mut rng, 40);
+        for n in (1..entries.len()).rev().filter(|n| n % 3 == 0) {
+            entries.swap(n, n - 1 - rng.next_u32() as usize % n.min(4));
+        }
+        let (store, _, entries) = taken(entries).await;
+        let followed = |tip: &Tip| entries.iter().any(|entry| entry.before() == Some(*tip));
+        let tips = entries.iter().map(LogEntry::tip).filter(|tip| !followed(tip)).collect();
+        let frontier: Frontier = store.frontier(&CHANNEL).await.unwrap().tips().collect();
+        assert_eq!(frontier, tips, "seed {seed}");
+
+        for shown in 0..6 {
+            let shown = (0..shown).map(|_| entries[rng.next_u32() as usize % entries.len()].tip());
+            let shown: Vec<Tip> = shown.collect();
+            let untrue = shown.iter().map(|tip| Tip { id: EnvelopeId::new([9; 32]), ..*tip });
+            let have = shown.iter().copied().chain(untrue.take(1)).collect();
+            let floor = 1 + u64::from(rng.next_u32() % 6);
+            let floors = Floors::from([(entry(1, 1).device, floor)]);
+            let missing = store.missing(&CHANNEL, &floors, &have, 1_000, usize::MAX).await.unwrap();
+            let past = past(&entries, &shown);
+            let lacked = |it: &&LogEntry| it.number >= floor && !past.contains(&it.id);
+            let lacked: Vec<LogEntry> = entries.iter().filter(lacked).cloned().collect();
+            assert_eq!(missing, lacked, "seed {seed}, from {floor}, {shown:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tips_that_nobody_wrote_cost_what_is_held_and_not_what_was_sent() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let (store, backend, entries) = taken(tree(&mut rng, 300)).await;
+    let device = entry(1, 1).device;
+    let untrue = (0..20_000_u64).map(|n| {
+        let id = EnvelopeId::new(*blake3::hash(&n.to_be_bytes()).as_bytes());
+        Tip { device, number: 1 + n % 60, id }
+    });
+    let (floors, have) = (Floors::from([(device, 1)]), untrue.collect());
+    backend.read();
+    assert_eq!(store.missing(&CHANNEL, &floors, &have, 1, 1).await.unwrap(), entries[..1]);
+    // Every header at most once, and, to begin with, one more of each branch.
+    let read = backend.read();
+    assert!(read < 2 * entries.len(), "{read} rows were read");
 }

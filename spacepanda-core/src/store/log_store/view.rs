@@ -75,7 +75,7 @@ impl View<'_> {
         self.load(&BODY, &key.entry(number, branch)).await
     }
 
-    /// The branch on which the entry `id` stands at `number`.
+    /// The branch on which the entry `id` stands at `number`. Where it ends one, nothing is read.
     pub(super) async fn branch_of(
         &self,
         key: LogKey,
@@ -83,12 +83,11 @@ impl View<'_> {
         number: u64,
         id: &EnvelopeId,
     ) -> Result<Option<u16>> {
-        for (branch, tip) in log.at(number) {
-            let found = match tip {
-                Some(tip) => tip,
-                None => self.header(key, number, branch).await?.id,
-            };
-            if found == *id {
+        if let Some((branch, _)) = log.at(number).find(|(_, tip)| *tip == Some(*id)) {
+            return Ok(Some(branch));
+        }
+        for (branch, _) in log.at(number).filter(|(_, tip)| tip.is_none()) {
+            if self.header(key, number, branch).await?.id == *id {
                 return Ok(Some(branch));
             }
         }

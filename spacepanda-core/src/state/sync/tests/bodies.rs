@@ -86,6 +86,14 @@ fn below_the_floor_only_a_bare_header_is_served() {
 }
 
 #[test]
+fn who_is_only_taken_from_is_served_no_header_either() {
+    let held = entry(device(0), 3, 0, 0);
+    let header = LogEntry { body_held: false, ..held.clone() };
+    let (bare, actions) = ask(Start::nothing(), held.tip(), Some(header));
+    assert_eq!((bare, actions), (None, vec![not_held(true, held.tip())]));
+}
+
+#[test]
 fn beyond_the_limit_nothing_is_read() {
     let mut asker = engine(1, Start::Beginning, None);
     let limit = Frontier::from_iter([entry(device(0), 2, 0, 0).tip()]);

@@ -2,6 +2,7 @@
 
 mod absence;
 mod bodies;
+mod gaps;
 mod hostile;
 mod stories;
 mod world;
