@@ -53,12 +53,14 @@ impl Joining {
                     step = next;
                     until = (Instant::now() + STANDSTILL).min(begun + PATIENCE);
                 }
+                // That it is complete may be among what was missed.
+                Some(Err(Missed(_)) | Ok(Event::Reloaded)) => match self.channel(node).await {
+                    Ok(Some(channel)) => return Ok(channel),
+                    Err(error) if !error.is_retryable() => return Err(error),
+                    // A store that has failed again is told of again.
+                    Ok(None) | Err(_) => {}
+                },
                 Some(Ok(_)) => {}
-                Some(Err(Missed(_))) => {
-                    if let Some(channel) = self.channel(node).await? {
-                        return Ok(channel);
-                    }
-                }
                 // The node has ended; a call says why.
                 None => return node.servers().await.and(Err(waiting(step))),
             }

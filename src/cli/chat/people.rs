@@ -115,6 +115,7 @@ impl People {
             }
             Told::Unopened { message, .. } | Told::Missing { message, .. } => plain(message),
             Told::CaughtUp { .. } => return Vec::new(),
+            Told::Reloaded { message } => (*message).to_owned(),
             Told::Continuity { continuity, message } => format!("{continuity}: {message}"),
             Told::MessageHeld { message, .. } => format!("Your message waits: {message}"),
             Told::Missed { count } => format!("{count} events were missed; look at `/history`"),

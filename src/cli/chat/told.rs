@@ -10,6 +10,11 @@ use super::{
     reply::{Id, missing, split, unopened},
 };
 
+/// What it means that a node has read its store again.
+const RELOADED: &str = "the store failed, and the node goes on from what was saved last: something that was \
+                        shown since may not hold, may come again or may have been missed; look at \
+                        `/history` and `/status`";
+
 /// An event, with its keys in their order.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -35,6 +40,10 @@ pub(super) enum Told {
     /// So many events were dropped: ask anew.
     Missed {
         count: u64,
+    },
+    /// The node goes on from what was saved last: ask anew.
+    Reloaded {
+        message: &'static str,
     },
     Message {
         server: Id<ServerId>,
@@ -159,6 +168,7 @@ impl Told {
     /// What a node told; `None` for what this program is too old to know.
     pub(super) fn event(event: Event) -> Option<Self> {
         Some(match event {
+            Event::Reloaded => Self::Reloaded { message: RELOADED },
             Event::Message { server, message } => {
                 let (text, reason) = split(&message.text);
                 Self::Message {
@@ -272,6 +282,10 @@ mod tests {
                 "{{\"event\":\"join_progress\",\"step\":\"adding\",\"waiting_for\":\"a member to add \
                  this device to the group\",\"server\":\"{of}\"}}"
             )
+        );
+        assert_eq!(
+            json(Event::Reloaded),
+            format!("{{\"event\":\"reloaded\",\"message\":\"{RELOADED}\"}}")
         );
         assert_eq!(
             json(Event::Healing { server, waiting: Some("waiting for Bob".to_owned()) }),

@@ -145,6 +145,10 @@ impl JoinStep {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// The store failed, and the node goes on from what was saved last: what it showed or was about to tell
+    /// since may not hold, may be told again, or may never be told, and all its links have ended. Read again
+    /// whatever is shown.
+    Reloaded,
     /// This node is another device of its identity now.
     DeviceRenewed {
         /// Which.

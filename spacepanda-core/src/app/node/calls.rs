@@ -163,12 +163,14 @@ impl Node {
                 Ok(Event::JoinFailed { server, code, message }) if server == joining => {
                     return Err(AppError::new(code, message));
                 }
+                // That it is complete may be among what was missed.
+                Err(_) | Ok(Event::Reloaded) => match self.joined_channel(joining).await {
+                    Ok(Some(channel)) => return Ok((joining, channel)),
+                    Err(error) if !error.is_retryable() => return Err(error),
+                    // A store that has failed again is told of again.
+                    Ok(None) | Err(_) => {}
+                },
                 Ok(_) => {}
-                Err(_) => {
-                    if let Some(channel) = self.joined_channel(joining).await? {
-                        return Ok((joining, channel));
-                    }
-                }
             }
         }
         Err(self.handle.why_ended().await)
