@@ -77,6 +77,29 @@ impl Server {
         self.introduce(node, before, cx);
     }
 
+    /// Revokes the devices that this node was and that count here still. Such a one may be known here only
+    /// now: who was asked to let it in may have done so after this node had become another device, or its
+    /// introduction came late. Nobody else has it, and it would stay for good.
+    pub(super) fn revoke_former(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        let identity = node.me().identity();
+        let is_mine = |device: &DeviceId| self.authority.certified(device) == Some(identity);
+        let counts = |device: &&DeviceId| is_mine(device) && !self.authority.is_revoked(device);
+        let former = node.me().former.iter().filter(counts);
+        // Each once in a run: where too little of the past can be named it would not count, and be written for ever.
+        let former = former.filter(|device| !self.revoked.contains(*device)).copied();
+        let former: Vec<DeviceId> = former.collect();
+        if former.is_empty() || !is_mine(&node.device()) || !self.is_member(&identity) {
+            return;
+        }
+        for device in former {
+            let revocation = node.me().revocation(&self.id, device).encode();
+            if self.write_control(node, PayloadType::Authority, revocation, cx).is_none() {
+                return;
+            }
+            self.revoked.insert(device);
+        }
+    }
+
     fn introduce(
         &mut self,
         node: &mut Node,
