@@ -104,6 +104,9 @@ impl People {
             Told::JoinProgress { step, waiting_for, .. } => {
                 format!("Joining ({step}): waiting for {waiting_for}")
             }
+            Told::JoinRefused { name, message, .. } => {
+                format!("Joining: asked {}: {}", plain(name), plain(message))
+            }
             Told::Joined { server, .. } => format!("You are in the server {}", short(server.0)),
             Told::JoinFailed { message, .. } => {
                 return vec![format!("{} {}", self.toned("✗", Tone::Bad), plain(message))];

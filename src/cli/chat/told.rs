@@ -93,6 +93,13 @@ pub(super) enum Told {
         waiting_for: &'static str,
         server: Id<ServerId>,
     },
+    JoinRefused {
+        code: &'static str,
+        message: String,
+        server: Id<ServerId>,
+        identity: Id<IdentityId>,
+        name: String,
+    },
     Joined {
         server: Id<ServerId>,
         channel: Id<ChannelId>,
@@ -209,6 +216,9 @@ impl Told {
                 waiting_for: step.waiting_for(),
                 server: Id(server),
             },
+            Event::JoinRefused { server, by, name, code, message } => {
+                Self::JoinRefused { code, message, server: Id(server), identity: Id(by), name }
+            }
             Event::Joined { server, channel } => {
                 Self::Joined { server: Id(server), channel: Id(channel) }
             }

@@ -1,9 +1,6 @@
 mod refused;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     error::AppError,
@@ -56,9 +53,9 @@ pub(super) struct Join {
     /// earlier joins: answers come in the order of the requests.
     owed: BTreeMap<PeerId, u32>,
     former: BTreeMap<PeerId, u32>,
-    /// Who has answered that they do not let anybody in, or not so; of these `refusal` was the first that
-    /// nothing can change.
-    answered: BTreeSet<PeerId>,
+    /// Who has answered that they do not let anybody in, or not so, and what last; of these `refusal` was the
+    /// first that nothing can change.
+    answered: BTreeMap<PeerId, Refusal>,
     refusal: Option<Refusal>,
     /// Until when others may answer otherwise.
     refused_at: Option<Timestamp>,
@@ -83,7 +80,7 @@ impl Join {
             asked: BTreeMap::new(),
             owed: BTreeMap::new(),
             former: BTreeMap::new(),
-            answered: BTreeSet::new(),
+            answered: BTreeMap::new(),
             refusal: None,
             refused_at: None,
             next_ask: None,
@@ -330,7 +327,7 @@ impl Server {
         if join.refused_at.is_some_and(|at| at <= cx.now) {
             join.refused_at = None;
             if let Some(refusal) = join.refusal.filter(|_| join.step < Some(JoinStep::Admitted)) {
-                self.fail_join(refusal, cx);
+                self.fail_join(refusal.code(), refusal.message(), cx);
             }
         }
         let Some(join) = self.join.as_ref() else { return false };

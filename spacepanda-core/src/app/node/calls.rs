@@ -130,7 +130,7 @@ impl Node {
     }
 
     /// Begins to join by a link, or asks again. That it is complete, or refused, comes as
-    /// [`Event::Joined`] or [`Event::JoinFailed`].
+    /// [`Event::Joined`] or [`Event::JoinFailed`]; who does not let one in meanwhile, as [`Event::JoinRefused`].
     ///
     /// # Cancel safety
     /// If the future is dropped, the join may have begun; join again, which only asks again.

@@ -35,6 +35,14 @@ fn an_event_names_itself_and_then_its_keys_in_order() {
              this device to the group\",\"server\":\"{of}\"}}"
         )
     );
+    let (by, name, message) = (IdentityId::new([4; 32]), "Bob".to_owned(), "No.".to_owned());
+    assert_eq!(
+        json(Event::JoinRefused { server, by, name, code: "server.full", message }),
+        format!(
+            "{{\"event\":\"join_refused\",\"code\":\"server.full\",\"message\":\"No.\",\
+             \"server\":\"{of}\",\"identity\":\"{author}\",\"name\":\"Bob\"}}"
+        )
+    );
     assert_eq!(
         json(Event::Reloaded),
         format!("{{\"event\":\"reloaded\",\"message\":\"{RELOADED}\"}}")

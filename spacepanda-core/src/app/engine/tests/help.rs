@@ -2,13 +2,14 @@ use crate::{
     app::engine::{
         account::Account,
         chance::Chance,
-        input::{Effects, Reply},
+        event::Event,
+        input::{Call, Command, Effects, Reply, Tell},
         machine::{Cx, Machine},
         reads::Loaded,
         server::Server,
     },
     base::{Name, Secret, ServerId, Timestamp},
-    state::mls::tree::Window,
+    state::{envelope::Envelope, mls::tree::Window},
 };
 
 /// A machine that has its account, and of which a test makes each step by hand.
@@ -52,6 +53,29 @@ impl ByHand {
         (server, effects)
     }
 
+    /// Makes a call, which must be answered at once.
+    pub(in crate::app::engine) fn call(&mut self, command: Command) -> (Reply, Effects) {
+        let ((), effects) = self.step(|machine, cx| machine.command(Call(0), command, cx));
+        let reply = effects.tells.iter().find_map(|tell| match tell {
+            Tell::Reply(_, reply) => Some(reply.clone()),
+            _ => None,
+        });
+        (reply.unwrap().unwrap(), effects)
+    }
+
+    /// Keeps what somebody wrote in the control channel of a server.
+    pub(in crate::app::engine) fn keep(&mut self, id: ServerId, written: &Effects) {
+        self.step(|machine, cx| {
+            let server = machine.servers.get_mut(&id).unwrap();
+            for (channel, entry) in &written.log {
+                assert_eq!(*channel, server.control);
+                let envelope = Envelope::decode(&entry.bytes).and_then(Envelope::trust).unwrap();
+                server.append(&mut machine.node, &envelope, cx);
+            }
+            server.resettle_quietly(&mut machine.node);
+        });
+    }
+
     pub(in crate::app::engine) fn server(&self, id: &ServerId) -> &Server {
         &self.machine.servers[id]
     }
@@ -64,4 +88,14 @@ impl ByHand {
         })
         .1
     }
+}
+
+/// The events that a step told.
+#[allow(dead_code)]
+pub(in crate::app::engine) fn events(effects: &Effects) -> Vec<Event> {
+    let event = |tell: &Tell| match tell {
+        Tell::Event(event) => Some(event.clone()),
+        _ => None,
+    };
+    effects.tells.iter().filter_map(event).collect()
 }

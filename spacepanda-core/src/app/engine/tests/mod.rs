@@ -1,2 +1,2 @@
-mod help;
+pub(super) mod help;
 mod renewing;
