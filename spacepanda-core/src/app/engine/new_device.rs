@@ -8,10 +8,10 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{DeviceId, PeerId, StateId},
+    base::{ChannelId, DeviceId, MessageId, PeerId, StateId},
     state::{
         authority::Operation,
-        crdt::timeline,
+        crdt::{Draft, Text, timeline},
         envelope::{PayloadType, Verified},
         mls::{MessagePayload, PackageUse},
     },
@@ -155,20 +155,36 @@ impl Server {
     }
 
     /// Drops the draft of a message that a log of one's own holds already: that of a device which this
-    /// node was, and of which an older copy was kept.
+    /// node was, and of which an older copy was kept. While the message's body is not held, the draft stays,
+    /// as nobody here has its words otherwise, and is not sent.
     pub(super) fn drop_draft_of(&mut self, node: &Node, envelope: &Verified, cx: &mut Cx<'_>) {
         let header = envelope.header();
         let Ok(payload) = MessagePayload::decode(&header.payload) else { return };
-        let sent = |(_, draft): &(u64, crate::state::crdt::Draft)| {
-            draft.message == payload.id && draft.channel == header.channel
-        };
         if !self.is_mine(node, &header.sender) {
             return;
         }
-        if let Some(at) = self.drafts.iter().position(sent)
-            && let Some((number, _)) = self.drafts.remove(at)
-        {
-            timeline::remove_draft(&mut cx.fx.batch, number);
+        let says = |draft: &Draft| draft.message == payload.id && draft.channel == header.channel;
+        let Some(at) = self.drafts.iter().position(|(_, draft)| says(draft)) else { return };
+        if envelope.body().is_some() {
+            let dropped = self.drafts.remove(at);
+            dropped
+                .into_iter()
+                .for_each(|(number, _)| timeline::remove_draft(&mut cx.fx.batch, number));
+        } else if let Some((number, draft)) = self.drafts.get_mut(at) {
+            draft.written = true;
+            timeline::put_draft(&mut cx.fx.batch, *number, draft);
         }
+    }
+
+    /// The drafts that are to be sent.
+    pub(super) fn unsent(&self) -> impl Iterator<Item = &Draft> {
+        self.drafts.iter().map(|(_, draft)| draft).filter(|draft| !draft.written)
+    }
+
+    /// What a message of one's own says whose body is not held, if it was accepted here.
+    pub(super) fn words_of(&self, channel: &ChannelId, message: &MessageId) -> Option<&Text> {
+        let mut written = self.drafts.iter().filter(|(_, draft)| draft.written);
+        let found = written.find(|(_, it)| it.message == *message && it.channel == *channel);
+        found.map(|(_, draft)| &draft.text)
     }
 }

@@ -1,2 +1,3 @@
+mod drafts;
 pub(super) mod help;
 mod renewing;
