@@ -160,7 +160,7 @@ impl World<'_> {
     fn is_change(&self, tell: &Tell) -> bool {
         let Tell::Event(event) = tell else { return true };
         match event {
-            Event::JoinProgress { .. } => false,
+            Event::JoinProgress { .. } | Event::JoinRefused { .. } => false,
             Event::PeerConnected { .. }
             | Event::PeerDisconnected { .. }
             | Event::CaughtUp { .. } => self.puppets.is_empty(),

@@ -33,12 +33,13 @@ impl Joining {
     pub(super) async fn complete(mut self, node: &Node) -> Result<ChannelId, AppError> {
         let begun = Instant::now();
         let (mut step, mut until) = (JoinStep::Dialling, begun + STANDSTILL);
+        let mut refused = None;
         if let Some(channel) = self.channel(node).await? {
             return Ok(channel);
         }
         loop {
             let Ok(event) = timeout_at(until, self.events.next()).await else {
-                return Err(waiting(step));
+                return Err(waiting(step, refused.as_deref()));
             };
             match event {
                 Some(Ok(Event::Joined { server, channel })) if server == self.server => {
@@ -53,14 +54,21 @@ impl Joining {
                     step = next;
                     until = (Instant::now() + STANDSTILL).min(begun + PATIENCE);
                 }
-                Some(Ok(_)) => {}
-                Some(Err(Missed(_))) => {
-                    if let Some(channel) = self.channel(node).await? {
-                        return Ok(channel);
-                    }
+                Some(Ok(Event::JoinRefused { server, name, message, .. }))
+                    if server == self.server =>
+                {
+                    refused = Some(format!("{name} was asked: {message}"));
                 }
+                // That it is complete may be among what was missed.
+                Some(Err(Missed(_)) | Ok(Event::Reloaded)) => match self.channel(node).await {
+                    Ok(Some(channel)) => return Ok(channel),
+                    Err(error) if !error.is_retryable() => return Err(error),
+                    // A store that has failed again is told of again.
+                    Ok(None) | Err(_) => {}
+                },
+                Some(Ok(_)) => {}
                 // The node has ended; a call says why.
-                None => return node.servers().await.and(Err(waiting(step))),
+                None => return node.servers().await.and(Err(waiting(step, refused.as_deref()))),
             }
         }
     }
@@ -73,15 +81,15 @@ impl Joining {
     }
 }
 
-fn waiting(step: JoinStep) -> AppError {
+/// A join that goes on by itself, and what was last heard of whoever does not let one in.
+fn waiting(step: JoinStep, refused: Option<&str>) -> AppError {
+    let (step, waiting_for) = (step.name(), step.waiting_for());
+    let heard = refused.unwrap_or("Ask whoever invited you to be online.");
     AppError::retryable(
         "join.waiting",
         format!(
-            "You are not in yet: the join is at the step `{}` and waits for {}. It goes on by itself, \
-             after a restart too, and you are told when it is complete. Ask whoever invited you to be \
-             online.",
-            step.name(),
-            step.waiting_for()
+            "You are not in yet: the join is at the step `{step}` and waits for {waiting_for}. It goes on \
+             by itself, after a restart too, and you are told when it is complete. {heard}"
         ),
     )
 }
@@ -92,8 +100,10 @@ mod tests {
 
     #[test]
     fn a_join_that_waits_says_for_what() {
-        let error = waiting(JoinStep::Dialling);
+        let error = waiting(JoinStep::Dialling, None);
         assert_eq!((error.code(), error.is_retryable()), ("join.waiting", true));
         assert!(error.to_string().contains("a member to be reachable"), "{error}");
+        let error = waiting(JoinStep::Requested, Some("Bob was asked: The server is full."));
+        assert!(error.to_string().ends_with("Bob was asked: The server is full."), "{error}");
     }
 }

@@ -104,6 +104,9 @@ impl People {
             Told::JoinProgress { step, waiting_for, .. } => {
                 format!("Joining ({step}): waiting for {waiting_for}")
             }
+            Told::JoinRefused { name, message, .. } => {
+                format!("Joining: asked {}: {}", plain(name), plain(message))
+            }
             Told::Joined { server, .. } => format!("You are in the server {}", short(server.0)),
             Told::JoinFailed { message, .. } => {
                 return vec![format!("{} {}", self.toned("✗", Tone::Bad), plain(message))];
@@ -115,6 +118,7 @@ impl People {
             }
             Told::Unopened { message, .. } | Told::Missing { message, .. } => plain(message),
             Told::CaughtUp { .. } => return Vec::new(),
+            Told::Reloaded { message } => (*message).to_owned(),
             Told::Continuity { continuity, message } => format!("{continuity}: {message}"),
             Told::MessageHeld { message, .. } => format!("Your message waits: {message}"),
             Told::Missed { count } => format!("{count} events were missed; look at `/history`"),

@@ -10,6 +10,11 @@ use super::{
     reply::{Id, missing, split, unopened},
 };
 
+/// What it means that a node has read its store again.
+const RELOADED: &str = "the store failed, and the node goes on from what was saved last: something that was \
+                        shown since may not hold, may come again or may have been missed; look at \
+                        `/history` and `/status`";
+
 /// An event, with its keys in their order.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -35,6 +40,10 @@ pub(super) enum Told {
     /// So many events were dropped: ask anew.
     Missed {
         count: u64,
+    },
+    /// The node goes on from what was saved last: ask anew.
+    Reloaded {
+        message: &'static str,
     },
     Message {
         server: Id<ServerId>,
@@ -83,6 +92,13 @@ pub(super) enum Told {
         step: &'static str,
         waiting_for: &'static str,
         server: Id<ServerId>,
+    },
+    JoinRefused {
+        code: &'static str,
+        message: String,
+        server: Id<ServerId>,
+        identity: Id<IdentityId>,
+        name: String,
     },
     Joined {
         server: Id<ServerId>,
@@ -159,6 +175,7 @@ impl Told {
     /// What a node told; `None` for what this program is too old to know.
     pub(super) fn event(event: Event) -> Option<Self> {
         Some(match event {
+            Event::Reloaded => Self::Reloaded { message: RELOADED },
             Event::Message { server, message } => {
                 let (text, reason) = split(&message.text);
                 Self::Message {
@@ -199,6 +216,9 @@ impl Told {
                 waiting_for: step.waiting_for(),
                 server: Id(server),
             },
+            Event::JoinRefused { server, by, name, code, message } => {
+                Self::JoinRefused { code, message, server: Id(server), identity: Id(by), name }
+            }
             Event::Joined { server, channel } => {
                 Self::Joined { server: Id(server), channel: Id(channel) }
             }
@@ -235,63 +255,4 @@ impl Told {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use spacepanda::{JoinStep, MessageState, Text, Timestamp};
-
-    use super::*;
-
-    fn json(event: Event) -> String {
-        serde_json::to_string(&Told::event(event).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn an_event_names_itself_and_then_its_keys_in_order() {
-        let message = Message {
-            id: MessageId::new([1; 16]),
-            channel: ChannelId::new([2; 32]),
-            device: DeviceId::new([3; 32]),
-            author: IdentityId::new([4; 32]),
-            name: "Bob".to_owned(),
-            text: Text::Known("Hi".to_owned()),
-            at: Timestamp::from_micros(5_000),
-            state: MessageState::Delivered,
-        };
-        let server = ServerId::new([5; 32]);
-        let (id, channel) = ("01".repeat(16), "02".repeat(32));
-        let (author, of) = ("04".repeat(32), "05".repeat(32));
-        assert_eq!(
-            json(Event::Message { server, message }),
-            format!(
-                "{{\"event\":\"message\",\"server\":\"{of}\",\"channel\":\"{channel}\",\"id\":\"{id}\",\
-                 \"author\":\"{author}\",\"name\":\"Bob\",\"text\":\"Hi\",\"at\":5}}"
-            )
-        );
-        assert_eq!(
-            json(Event::JoinProgress { server, step: JoinStep::Adding }),
-            format!(
-                "{{\"event\":\"join_progress\",\"step\":\"adding\",\"waiting_for\":\"a member to add \
-                 this device to the group\",\"server\":\"{of}\"}}"
-            )
-        );
-        assert_eq!(
-            json(Event::Healing { server, waiting: Some("waiting for Bob".to_owned()) }),
-            format!(
-                "{{\"event\":\"healing\",\"server\":\"{of}\",\"waiting\":\"waiting for Bob\"}}"
-            )
-        );
-        assert_eq!(
-            json(Event::Unopened { server, count: 3, asked: vec!["Alice".to_owned()] }),
-            format!(
-                "{{\"event\":\"unopened\",\"server\":\"{of}\",\"count\":3,\"asked\":[\"Alice\"],\
-                 \"message\":\"3 messages cannot be opened yet: asked Alice\"}}"
-            )
-        );
-        assert_eq!(
-            json(Event::Missing { server, of: vec!["Alice".to_owned(), "Bob".to_owned()] }),
-            format!(
-                "{{\"event\":\"missing\",\"server\":\"{of}\",\"of\":[\"Alice\",\"Bob\"],\
-                 \"message\":\"something of Alice, Bob is missing: nobody who was here holds it\"}}"
-            )
-        );
-    }
-}
+mod tests;

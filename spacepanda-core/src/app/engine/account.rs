@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     chance::Chance,
-    rows::{self, AccountRow, NODE, Numbered},
+    rows::{self, AccountRow, FORMER_DEVICES_MAX, NODE, Numbered},
 };
 use crate::{
     base::{ChannelId, DeviceId, IdentityId, Name, Secret, ServerId, Timestamp, cbor},
@@ -22,6 +22,8 @@ pub(super) struct Account {
     pub device_key: KeyPair,
     pub certificate: VerifiedCertificate,
     pub name: Name,
+    /// The devices that this node was before, the last one last; at most [`FORMER_DEVICES_MAX`].
+    pub former: Vec<DeviceId>,
     identity_key: KeyPair,
 }
 
@@ -32,11 +34,14 @@ impl Account {
         let device_key = KeyPair::from_secret(chance.secret());
         let device = DeviceId::new(*device_key.public());
         let certificate = DeviceCertificate::issue(&identity_key, device, now);
-        Self { device_key, certificate, name, identity_key }
+        Self { device_key, certificate, name, former: Vec::new(), identity_key }
     }
 
     /// Another device of the same identity, in the place of this one.
     pub(super) fn renew(&mut self, now: Timestamp, chance: &mut Chance) {
+        self.former.push(self.device());
+        let too_many = self.former.len().saturating_sub(FORMER_DEVICES_MAX);
+        self.former.drain(..too_many);
         self.device_key = KeyPair::from_secret(chance.secret());
         let device = DeviceId::new(*self.device_key.public());
         self.certificate = DeviceCertificate::issue(&self.identity_key, device, now);
@@ -55,6 +60,7 @@ impl Account {
             identity_key: KeyPair::from_secret(Secret::new(row.identity)),
             certificate: VerifiedCertificate::decode(&row.certificate).ok()?,
             name: row.name,
+            former: row.former,
         })
     }
 
@@ -64,6 +70,7 @@ impl Account {
             device: *self.device_key.secret().expose(),
             certificate: self.certificate.encode(),
             name: self.name.clone(),
+            former: self.former.clone(),
         };
         batch.put(NODE, rows::ACCOUNT, cbor::encode(&row));
     }
@@ -136,5 +143,50 @@ impl Numbers {
         self.by.insert(number, what);
         rows::put_number(batch, number, what);
         number
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn account() -> Account {
+        let mut chance = Chance::new(Secret::new([1; 32]));
+        Account::create(Name::new("Alice").unwrap(), Timestamp::ZERO, &mut chance)
+    }
+
+    fn row(account: &Account) -> Bytes {
+        let mut batch = Batch::new();
+        account.put(&mut batch);
+        batch.changes()[0].value().unwrap().clone()
+    }
+
+    #[test]
+    fn an_account_remembers_the_last_devices_that_it_was() {
+        let (mut account, mut chance) = (account(), Chance::new(Secret::new([2; 32])));
+        let mut devices = Vec::new();
+        for _ in 0..=FORMER_DEVICES_MAX {
+            devices.push(account.device());
+            account.renew(Timestamp::ZERO, &mut chance);
+        }
+        let kept = Account::read(&row(&account)).unwrap();
+        assert_eq!(kept.former, devices[1..]);
+        assert_eq!((kept.device(), kept.identity()), (account.device(), account.identity()));
+    }
+
+    #[test]
+    fn the_bytes_of_an_account_are_pinned() {
+        let row = AccountRow {
+            identity: [1; 32],
+            device: [2; 32],
+            certificate: vec![3],
+            name: Name::new("Alice").unwrap(),
+            former: vec![DeviceId::new([4; 32])],
+        };
+        let [identity, device, former] = ["01", "02", "04"].map(|byte| byte.repeat(32));
+        let golden =
+            format!("a5005820{identity}015820{device}0241030365416c69636504815820{former}");
+        assert_eq!(hex::encode(cbor::encode(&row)), golden);
     }
 }

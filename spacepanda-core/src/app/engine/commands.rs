@@ -216,6 +216,7 @@ impl Server {
             message: MessageId::new(cx.chance.name()),
             text,
             at: cx.now,
+            written: false,
         };
         let id = draft.message;
         let number = node.next_draft;

@@ -145,6 +145,10 @@ impl JoinStep {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// The store failed, and the node goes on from what was saved last: what it showed or was about to tell
+    /// since may not hold, may be told again, or may never be told, and all its links have ended. Read again
+    /// whatever is shown.
+    Reloaded,
     /// This node is another device of its identity now.
     DeviceRenewed {
         /// Which.
@@ -216,6 +220,20 @@ pub enum Event {
         /// Where it is.
         step: JoinStep,
     },
+    /// A member who was asked to let one in does not, for now; told again when they answer otherwise. The join
+    /// goes on: others are asked, and the same again later.
+    JoinRefused {
+        /// Which server.
+        server: ServerId,
+        /// Who was asked.
+        by: IdentityId,
+        /// What they are called there; the beginning of their id where that is not known.
+        name: String,
+        /// The stable code.
+        code: &'static str,
+        /// Why, and what holds now, for people.
+        message: String,
+    },
     /// A join is complete.
     Joined {
         /// Which server.
@@ -223,7 +241,7 @@ pub enum Event {
         /// Its first channel.
         channel: ChannelId,
     },
-    /// A join was refused and does not go on.
+    /// A join was refused, or taken back by a removal or by leaving, and does not go on.
     JoinFailed {
         /// Which server.
         server: ServerId,

@@ -98,8 +98,8 @@ impl Refusal {
     pub(super) fn message(self) -> &'static str {
         match self {
             Self::Unknown => {
-                "The member who was asked does not know this invite yet. Others are asked as they \
-                 become reachable."
+                "The server or the invite is not known there, or not yet. You are not in yet; others are \
+                 asked, and the same again later."
             }
             Self::Invalid => {
                 "The request was refused: the invite, the certificate or the key package does not \
@@ -114,7 +114,10 @@ impl Refusal {
                 "The server speaks a newer version of the protocol than this program. You are not \
                  in; update the program and ask again."
             }
-            Self::Full => "The server has as many members as it can. You are not in; try later.",
+            Self::Full => {
+                "The server has as many members as it can. You are not in yet; others are asked, and \
+                 the same again later, when somebody may have left."
+            }
         }
     }
 }

@@ -1,7 +1,6 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+mod refused;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     error::AppError,
@@ -54,9 +53,9 @@ pub(super) struct Join {
     /// earlier joins: answers come in the order of the requests.
     owed: BTreeMap<PeerId, u32>,
     former: BTreeMap<PeerId, u32>,
-    /// Who has answered that they do not let anybody in, or not so; of these `refusal` was the first that
-    /// nothing can change.
-    answered: BTreeSet<PeerId>,
+    /// Who has answered that they do not let anybody in, or not so, and what last; of these `refusal` was the
+    /// first that nothing can change.
+    answered: BTreeMap<PeerId, Refusal>,
     refusal: Option<Refusal>,
     /// Until when others may answer otherwise.
     refused_at: Option<Timestamp>,
@@ -81,7 +80,7 @@ impl Join {
             asked: BTreeMap::new(),
             owed: BTreeMap::new(),
             former: BTreeMap::new(),
-            answered: BTreeSet::new(),
+            answered: BTreeMap::new(),
             refusal: None,
             refused_at: None,
             next_ask: None,
@@ -310,52 +309,6 @@ impl Server {
         }
     }
 
-    /// Several may have been let in at once by an invite for fewer: whoever holds an admission of their
-    /// own that does not count has come too late.
-    fn find_outdone(&mut self, cx: &mut Cx<'_>) {
-        let Some(join) = self.join.as_ref().filter(|join| !join.failed) else { return };
-        let request = JoinRequest::decode(&join.row.request);
-        let granted = request.is_ok_and(|request| self.authority.is_granted(&request));
-        let caught_up = self.caught_up.values().any(|channels| channels.contains(&self.control));
-        if granted && caught_up {
-            self.fail_join(Refusal::UsedUp, cx);
-        }
-    }
-
-    /// Somebody does not let this node's person in: the others are asked at once. Only what all say whom
-    /// the link names, or what nobody contradicts for a while, is so.
-    fn note_refusal(&mut self, node: &mut Node, peer: PeerId, refusal: Refusal, cx: &mut Cx<'_>) {
-        let Some(join) = self.join.as_mut() else { return };
-        join.answered.insert(peer);
-        if !refusal.is_retryable() {
-            join.refusal.get_or_insert(refusal);
-            join.refused_at.get_or_insert(cx.now.saturating_add(OTHERS_ANSWER));
-        }
-        let Some(refusal) = join.refusal.filter(|_| join.step < Some(JoinStep::Admitted)) else {
-            return;
-        };
-        if join.answered.len() >= join.link.addresses.len() {
-            return self.fail_join(refusal, cx);
-        }
-        let met = may_let_in(node, self.id, &self.matrix);
-        if met.filter(|peer| !join.asked.contains_key(peer)).count() > 0 {
-            join.next_ask = None;
-            self.request(node, cx);
-        }
-    }
-
-    /// Tells that a join was refused, and asks nobody any more.
-    fn fail_join(&mut self, refusal: Refusal, cx: &mut Cx<'_>) {
-        let Some(join) = self.join.as_mut().filter(|join| !join.failed) else { return };
-        join.failed = true;
-        cx.fx.batch.delete(VIEW, rows::join_key(self.number));
-        cx.tell(Event::JoinFailed {
-            server: self.id,
-            code: refusal.code(),
-            message: refusal.message().to_owned(),
-        });
-    }
-
     fn complete(&mut self, cx: &mut Cx<'_>) {
         let Some(channel) = self.structure.channels().first().map(|channel| channel.id) else {
             return;
@@ -379,7 +332,7 @@ impl Server {
         if join.refused_at.is_some_and(|at| at <= cx.now) {
             join.refused_at = None;
             if let Some(refusal) = join.refusal.filter(|_| join.step < Some(JoinStep::Admitted)) {
-                self.fail_join(refusal, cx);
+                self.fail_join(refusal.code(), refusal.message(), cx);
             }
         }
         let Some(join) = self.join.as_ref() else { return false };
@@ -408,32 +361,4 @@ fn failed(error: &dyn std::fmt::Display) -> AppError {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::base::{IdentityId, Secret};
-
-    fn join() -> Join {
-        let link = JoinLink {
-            server: ServerId::new([1; 32]),
-            invite_key: Secret::new([2; 32]),
-            meeting_secret: Secret::new([3; 32]),
-            addresses: Vec::new(),
-            inviter: IdentityId::new([4; 32]),
-        };
-        let (link, request) = (link.encode(), Vec::new());
-        Join::load(JoinRow { link, request, reference: [5; 32], complete: false }).unwrap()
-    }
-
-    #[test]
-    fn the_longer_nobody_lets_one_in_the_rarer_one_asks() {
-        let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
-        let mut join = join();
-        assert_eq!(join.again(at(9), NEXT_MEMBER), at(9).saturating_add(NEXT_MEMBER));
-        join.tried_since = Some(at(0));
-        let pause = |hours: u64| {
-            let done = at(hours * 3_600);
-            join.again(done, NEXT_MEMBER).since(done).as_secs()
-        };
-        assert_eq!([0, 1, 24, 240, 2_400].map(pause), [5, 14, 337, 1_800, 1_800]);
-    }
-}
+mod tests;

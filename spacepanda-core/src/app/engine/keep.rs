@@ -355,6 +355,7 @@ impl Server {
             self.asked.remove(&tip.id);
             self.weighed.note_fact();
             if channel_id != self.control {
+                self.drop_draft_of(node, &envelope, cx);
                 let (server, channel) = (self.id, channel_id);
                 node.queue(Work::Open { server, channel, tip });
             }

@@ -100,6 +100,15 @@ impl Links {
         self.open.len()
     }
 
+    /// Takes a device as met.
+    #[cfg(test)]
+    pub(super) fn meet(&mut self, device: DeviceId, identity: IdentityId) {
+        let (link, since, joins) = (0, Timestamp::ZERO, BTreeSet::new());
+        let peer =
+            Peer { link, identity, dialled_by: device, since, joins, claims: None, told: true };
+        self.peers.insert(device, peer);
+    }
+
     pub(super) fn has_peers(&self) -> bool {
         !self.peers.is_empty()
     }

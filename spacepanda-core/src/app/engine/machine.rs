@@ -449,6 +449,14 @@ impl Node {
         self.settling.contains(server)
     }
 
+    /// Leaves undone what is queued.
+    #[cfg(test)]
+    pub(super) fn forget_work(&mut self) {
+        self.work.clear();
+        self.settling.clear();
+        self.flushing.clear();
+    }
+
     /// Queues to send a server's drafts, once.
     pub(super) fn flush(&mut self, server: ServerId) {
         if self.flushing.insert(server) {

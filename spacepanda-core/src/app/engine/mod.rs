@@ -50,6 +50,9 @@ mod start_over;
 mod states;
 mod talk;
 mod tenure;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 mod version;
 mod write;
 

@@ -8,10 +8,10 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{DeviceId, PeerId, StateId},
+    base::{ChannelId, DeviceId, MessageId, PeerId, StateId},
     state::{
         authority::Operation,
-        crdt::timeline,
+        crdt::{Draft, Text, timeline},
         envelope::{PayloadType, Verified},
         mls::{MessagePayload, PackageUse},
     },
@@ -77,6 +77,29 @@ impl Server {
         self.introduce(node, before, cx);
     }
 
+    /// Revokes the devices that this node was and that count here still. Such a one may be known here only
+    /// now: who was asked to let it in may have done so after this node had become another device, or its
+    /// introduction came late. Nobody else has it, and it would stay for good.
+    pub(super) fn revoke_former(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
+        let identity = node.me().identity();
+        let is_mine = |device: &DeviceId| self.authority.certified(device) == Some(identity);
+        let counts = |device: &&DeviceId| is_mine(device) && !self.authority.is_revoked(device);
+        let former = node.me().former.iter().filter(counts);
+        // Each once in a run: where too little of the past can be named it would not count, and be written for ever.
+        let former = former.filter(|device| !self.revoked.contains(*device)).copied();
+        let former: Vec<DeviceId> = former.collect();
+        if former.is_empty() || !is_mine(&node.device()) || !self.is_member(&identity) {
+            return;
+        }
+        for device in former {
+            let revocation = node.me().revocation(&self.id, device).encode();
+            if self.write_control(node, PayloadType::Authority, revocation, cx).is_none() {
+                return;
+            }
+            self.revoked.insert(device);
+        }
+    }
+
     fn introduce(
         &mut self,
         node: &mut Node,
@@ -132,20 +155,36 @@ impl Server {
     }
 
     /// Drops the draft of a message that a log of one's own holds already: that of a device which this
-    /// node was, and of which an older copy was kept.
+    /// node was, and of which an older copy was kept. While the message's body is not held, the draft stays,
+    /// as nobody here has its words otherwise, and is not sent.
     pub(super) fn drop_draft_of(&mut self, node: &Node, envelope: &Verified, cx: &mut Cx<'_>) {
         let header = envelope.header();
         let Ok(payload) = MessagePayload::decode(&header.payload) else { return };
-        let sent = |(_, draft): &(u64, crate::state::crdt::Draft)| {
-            draft.message == payload.id && draft.channel == header.channel
-        };
         if !self.is_mine(node, &header.sender) {
             return;
         }
-        if let Some(at) = self.drafts.iter().position(sent)
-            && let Some((number, _)) = self.drafts.remove(at)
-        {
-            timeline::remove_draft(&mut cx.fx.batch, number);
+        let says = |draft: &Draft| draft.message == payload.id && draft.channel == header.channel;
+        let Some(at) = self.drafts.iter().position(|(_, draft)| says(draft)) else { return };
+        if envelope.body().is_some() {
+            let dropped = self.drafts.remove(at);
+            dropped
+                .into_iter()
+                .for_each(|(number, _)| timeline::remove_draft(&mut cx.fx.batch, number));
+        } else if let Some((number, draft)) = self.drafts.get_mut(at) {
+            draft.written = true;
+            timeline::put_draft(&mut cx.fx.batch, *number, draft);
         }
+    }
+
+    /// The drafts that are to be sent.
+    pub(super) fn unsent(&self) -> impl Iterator<Item = &Draft> {
+        self.drafts.iter().map(|(_, draft)| draft).filter(|draft| !draft.written)
+    }
+
+    /// What a message of one's own says whose body is not held, if it was accepted here.
+    pub(super) fn words_of(&self, channel: &ChannelId, message: &MessageId) -> Option<&Text> {
+        let mut written = self.drafts.iter().filter(|(_, draft)| draft.written);
+        let found = written.find(|(_, it)| it.message == *message && it.channel == *channel);
+        found.map(|(_, draft)| &draft.text)
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     state::{
         authority::{Capability, Need, Role},
         crdt::{
-            Draft, Reading,
+            Draft, Entry, Reading,
             timeline::{Cursor, Entries, History, Row, Turn},
         },
         envelope::{Origin, hash},
@@ -95,7 +95,7 @@ impl Server {
     /// One's own messages that nobody else holds yet.
     fn pending(&self) -> usize {
         let undelivered = self.channels.values().map(|channel| channel.undelivered.len());
-        self.drafts.len() + undelivered.sum::<usize>()
+        self.unsent().count() + undelivered.sum::<usize>()
     }
 
     pub(super) fn channel_list(&self) -> Vec<ChannelSummary> {
@@ -173,8 +173,8 @@ impl Server {
         let counting = entries.entries.iter().filter(|row| self.counts(&channel, row, cx));
         let mut messages: Vec<_> = counting.map(|row| self.message(channel, row, cx)).collect();
         if before.is_none() {
-            let drafts = self.drafts.iter().filter(|(_, draft)| draft.channel == channel);
-            messages.extend(drafts.map(|(_, draft)| self.draft_message(node, draft, cx)));
+            let drafts = self.unsent().filter(|draft| draft.channel == channel);
+            messages.extend(drafts.map(|draft| self.draft_message(node, draft, cx)));
         }
         let earlier = entries.earlier.map(|cursor| cursor.encode());
         Ok(Reply::Messages { messages, earlier })
@@ -207,19 +207,26 @@ impl Server {
             device: entry.device,
             author: entry.identity,
             name: self.name_of(&entry.identity),
-            text: match &entry.reading {
-                Reading::Text { text, .. } => Text::Known(text.as_str().to_owned()),
-                Reading::Waiting => Text::Waiting { asked: self.asked_for(&channel, &tip) },
-                Reading::Unreadable { reason } => Text::Unreadable {
-                    reason: reason.text().to_owned(),
-                    asked: self.asked_for(&channel, &tip),
-                },
-            },
+            text: self.text_of(&channel, entry, &tip),
             at: entry.at.min(cx.now),
             state: if entry.own {
                 self.state_of(&channel, &entry.device, row.place.number)
             } else {
                 MessageState::Delivered
+            },
+        }
+    }
+
+    fn text_of(&self, channel: &ChannelId, entry: &Entry, tip: &Tip) -> Text {
+        let own = entry.own.then(|| self.words_of(channel, &entry.message)).flatten();
+        match (&entry.reading, own) {
+            (Reading::Text { text, .. }, _) | (_, Some(text)) => {
+                Text::Known(text.as_str().to_owned())
+            }
+            (Reading::Waiting, None) => Text::Waiting { asked: self.asked_for(channel, tip) },
+            (Reading::Unreadable { reason }, None) => Text::Unreadable {
+                reason: reason.text().to_owned(),
+                asked: self.asked_for(channel, tip),
             },
         }
     }

@@ -23,6 +23,9 @@ pub(super) const ACCOUNT: &[u8] = b"account";
 /// The key of the row that says whether the store may write with its device.
 pub(super) const TENURE: &[u8] = b"tenure";
 
+/// Devices that a node remembers to have been: of more, the earliest are forgotten.
+pub(super) const FORMER_DEVICES_MAX: usize = 64;
+
 /// Whose node this is.
 #[derive(Encode, Decode)]
 #[cbor(map)]
@@ -35,6 +38,9 @@ pub(super) struct AccountRow {
     pub certificate: Vec<u8>,
     #[n(3)]
     pub name: Name,
+    /// The devices that it was before, the last one last.
+    #[cbor(n(4), decode_with = "cbor::decode_list::<_, _, FORMER_DEVICES_MAX>")]
+    pub former: Vec<DeviceId>,
 }
 
 /// A local number and what it stands for.

@@ -21,7 +21,9 @@ use super::{
     start_over::Roots,
 };
 use crate::{
-    base::{ChannelId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip},
+    base::{
+        ChannelId, DeviceId, EnvelopeId, IdentityId, PeerId, ServerId, StateId, Timestamp, Tip,
+    },
     state::{
         authority::{Authority, PermissionMatrix},
         crdt::{Draft, Reason, Structure, structure},
@@ -98,6 +100,8 @@ pub(super) struct Server {
     /// Whether a member has shown in this run how far they saw this device's logs, or none need to.
     pub compared: bool,
     pub compare_by: Option<Timestamp>,
+    /// Devices that this node was, and that it has revoked here in this run.
+    pub revoked: BTreeSet<DeviceId>,
     /// When this device commits what is called for, unless somebody did.
     pub reconcile_at: Option<(StateId, Timestamp)>,
     pub window_at: Option<Timestamp>,
@@ -183,6 +187,7 @@ impl Server {
             caught_up_at: None,
             compared: false,
             compare_by: None,
+            revoked: BTreeSet::new(),
             reconcile_at: None,
             window_at: None,
             roots: Roots::default(),

@@ -197,6 +197,7 @@ impl Server {
         self.share(node, cx);
         self.compare(node, cx);
         self.introduce_late(node, cx);
+        self.revoke_former(node, cx);
         self.lapse_trees(cx.now);
         self.choose(node, cx);
         self.look_at_stand();

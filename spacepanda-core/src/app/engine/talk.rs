@@ -24,7 +24,7 @@ impl Server {
     /// Sends what was accepted, as long as it may be sent: at the stand, and only while nobody there
     /// may not read it.
     pub(super) fn flush(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
-        if self.drafts.is_empty() || !self.loaded || self.stand_group().is_none() {
+        if self.unsent().next().is_none() || !self.loaded || self.stand_group().is_none() {
             return;
         }
         // What arrived may have put somebody out: that is looked at first.
@@ -34,9 +34,10 @@ impl Server {
         if !self.clear_stand(node, cx) {
             return;
         }
-        while let Some((number, draft)) = self.drafts.pop_front() {
+        while let Some(at) = self.drafts.iter().position(|(_, draft)| !draft.written) {
+            let Some((number, draft)) = self.drafts.remove(at) else { return };
             if self.encrypt(node, &draft, cx).is_none() {
-                self.drafts.push_front((number, draft));
+                self.drafts.insert(at, (number, draft));
                 return;
             }
             if !Bug::KeepsDrafts.is_planted() {

@@ -130,7 +130,7 @@ impl Node {
     }
 
     /// Begins to join by a link, or asks again. That it is complete, or refused, comes as
-    /// [`Event::Joined`] or [`Event::JoinFailed`].
+    /// [`Event::Joined`] or [`Event::JoinFailed`]; who does not let one in meanwhile, as [`Event::JoinRefused`].
     ///
     /// # Cancel safety
     /// If the future is dropped, the join may have begun; join again, which only asks again.
@@ -163,12 +163,14 @@ impl Node {
                 Ok(Event::JoinFailed { server, code, message }) if server == joining => {
                     return Err(AppError::new(code, message));
                 }
+                // That it is complete may be among what was missed.
+                Err(_) | Ok(Event::Reloaded) => match self.joined_channel(joining).await {
+                    Ok(Some(channel)) => return Ok((joining, channel)),
+                    Err(error) if !error.is_retryable() => return Err(error),
+                    // A store that has failed again is told of again.
+                    Ok(None) | Err(_) => {}
+                },
                 Ok(_) => {}
-                Err(_) => {
-                    if let Some(channel) = self.joined_channel(joining).await? {
-                        return Ok((joining, channel));
-                    }
-                }
             }
         }
         Err(self.handle.why_ended().await)

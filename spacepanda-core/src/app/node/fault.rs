@@ -4,7 +4,10 @@ use tokio::time::sleep;
 
 use super::{driver::Driver, ending::not_saved, machinery::Machinery, reads::Kept};
 use crate::{
-    app::{engine::AppError, os},
+    app::{
+        engine::{AppError, Event},
+        os,
+    },
     base::{Error, ErrorKind, Result},
 };
 
@@ -41,7 +44,7 @@ impl From<AppError> for Fault {
 
 impl<M: Machinery> Driver<M> {
     /// Drops what was not saved, and the machine; after a pause opens the store again, with a new
-    /// machine.
+    /// machine, and tells that. A call that is made once that is told is answered by the new machine.
     ///
     /// # Errors
     /// Why the node cannot go on; also if it is being closed.
@@ -75,6 +78,8 @@ impl<M: Machinery> Driver<M> {
                     self.kept = kept;
                     self.machine = (self.make)();
                     self.begin();
+                    // Perhaps nobody listens.
+                    let _ = self.events.send(Event::Reloaded);
                     return Ok(());
                 }
                 Err(again) => error = again,

@@ -30,6 +30,9 @@ pub(super) struct Mirroring {
     found: Option<Found>,
     /// Whether what was found is taken into account, durably.
     judged: bool,
+    /// Whether another run was found to write the mirror since. Its task tells that once and ends, and what
+    /// the machine makes of it may be lost with a save that fails.
+    shared: bool,
     task: Option<Task>,
 }
 
@@ -58,16 +61,22 @@ pub(super) enum Heard {
 impl Mirroring {
     /// A mirror in `folder`; without one nothing is known but what this process itself has saved.
     pub(super) fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder, saved: 0, found: None, judged: false, task: None }
+        Self { folder, saved: 0, found: None, judged: false, shared: false, task: None }
     }
 
     /// Compares a device's mirror with the generation that its store held when it was opened, 0 if that
     /// is new. Says also why the mirror cannot be used, if it cannot.
     ///
-    /// Of a store that this process opens again it knows itself how far it was.
+    /// Of a store that this process opens again it knows itself how far it was, and whether another run was
+    /// found meanwhile.
     pub(super) fn find(&mut self, device: &DeviceId, stored: u64) -> (Finding, Option<String>) {
         if let Some(Found { finding, .. }) = &self.found {
-            return (if self.judged { Finding::Agrees } else { *finding }, None);
+            let finding = match (self.shared, self.judged) {
+                (true, _) => Finding::Shared,
+                (false, true) => Finding::Agrees,
+                (false, false) => *finding,
+            };
+            return (finding, None);
         }
         let place = self.folder.as_deref().map(|folder| Place::new(folder, device));
         let (mirror, failed) = match place.as_ref().map_or(Ok(None), Place::read) {
@@ -91,7 +100,7 @@ impl Mirroring {
     /// If the system gives no entropy.
     pub(super) fn renew(&mut self, device: &DeviceId) -> Result<()> {
         // The old device's mirror is written once more, and ends.
-        self.task = None;
+        (self.task, self.shared) = (None, false);
         let place = self.folder.as_deref().map(|folder| Place::new(folder, device));
         self.found = Some(Found { finding: Finding::Agrees, place, before: None });
         self.begin()
@@ -145,6 +154,7 @@ impl Mirroring {
         if let Some(task) = &mut self.task
             && let Some(heard) = task.heard.recv().await
         {
+            self.shared |= matches!(heard, Heard::Shared);
             return heard;
         }
         pending().await

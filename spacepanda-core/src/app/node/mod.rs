@@ -153,7 +153,8 @@ impl Node {
         self.context.device()
     }
 
-    /// Listens to what happens from now on. Events are hints and are not stored.
+    /// Listens to what happens from now on. Events are hints and are not stored: after [`Missed`] and after
+    /// [`Event::Reloaded`] read again whatever is shown.
     pub fn events(&self) -> Events {
         Events::new(&self.handle.events)
     }

@@ -113,12 +113,13 @@ impl Authority {
         orders.max().unwrap_or(0)
     }
 
-    /// Whether just this request was granted by anything held, counting or not.
-    pub fn is_granted(&self, request: &JoinRequest) -> bool {
-        of(&self.log.admissions, &request.certificate.identity).any(|index| {
-            let operation = self.log.op(index).operation();
-            matches!(operation, Some(Operation::Admit(granted)) if **granted == *request)
-        })
+    /// The admissions by just this request, counting or not.
+    pub fn grants_of(&self, request: &JoinRequest) -> Vec<EnvelopeId> {
+        let theirs = of(&self.log.admissions, &request.certificate.identity);
+        let ops = theirs.map(|index| self.log.op(index)).filter(
+            |op| matches!(op.operation(), Some(Operation::Admit(granted)) if **granted == *request),
+        );
+        ops.map(|op| op.id).collect()
     }
 
     /// Whether somebody is a member by just this request.

@@ -53,7 +53,9 @@ pub(crate) fn decoders() -> Vec<Decoder> {
             samples: |s| {
                 let (server, channel, message) = (s.server(), s.channel(), s.message());
                 let (text, at) = (text(s), s.stamp());
-                vec![cbor::encode(&Draft { server, channel, message, text, at })]
+                let draft = Draft { server, channel, message, text, at, written: false };
+                let written = Draft { written: true, ..draft.clone() };
+                vec![cbor::encode(&draft), cbor::encode(&written)]
             },
             decode: |bytes| decode_draft(bytes).ok().map(|draft| cbor::encode(&draft)),
         },

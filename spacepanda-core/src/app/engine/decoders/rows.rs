@@ -58,8 +58,11 @@ fn put(write: impl FnOnce(&mut Batch)) -> Vec<u8> {
 
 fn accounts(s: &mut Sampler) -> Vec<Vec<u8>> {
     let name = Name::new("Alice").expect("a name");
-    let account = Account::create(name, s.stamp(), &mut Chance::new(Secret::new(s.bytes())));
-    vec![put(|batch| account.put(batch))]
+    let mut chance = Chance::new(Secret::new(s.bytes()));
+    let mut account = Account::create(name, s.stamp(), &mut chance);
+    let first = put(|batch| account.put(batch));
+    account.renew(s.stamp(), &mut chance);
+    vec![first, put(|batch| account.put(batch))]
 }
 
 fn numbers(s: &mut Sampler) -> Vec<Vec<u8>> {

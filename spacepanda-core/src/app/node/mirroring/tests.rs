@@ -114,3 +114,16 @@ async fn a_store_that_is_opened_again_is_judged_as_before_until_that_is_kept() {
     mirroring.begin().unwrap();
     assert_eq!(mirroring.find(&DEVICE, 3).0, Finding::Agrees);
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_run_is_found_again_until_the_device_is_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut one = begun(&folder, 1).await;
+    let _two = begun(&folder, 2).await;
+    assert!(matches!(one.next().await, Heard::Shared));
+    assert_eq!(one.find(&DEVICE, 1).0, Finding::Shared);
+    assert_eq!(one.find(&DEVICE, 1).0, Finding::Shared);
+    let renewed = DeviceId::new([2; 32]);
+    one.renew(&renewed).unwrap();
+    assert_eq!(one.find(&renewed, 1).0, Finding::Agrees);
+}

@@ -1,10 +1,10 @@
 use std::{path::Path, sync::Arc};
 
-use super::help::{GatedStore, World, done, on_call, saves, tells, waits};
+use super::help::{GatedStore, Rule, World, done, on_call, saves, tells, waits};
 use crate::{
     app::{
         Event,
-        engine::{Finding, Input, Tell},
+        engine::{Call, Finding, Input, Tell},
         node::mirror::Place,
     },
     base::DeviceId,
@@ -12,6 +12,16 @@ use crate::{
 
 /// The device that every scripted machine has.
 const DEVICE: DeviceId = DeviceId::new([4; 32]);
+
+/// A machine that keeps what was found, and lets the mirror be written unless another run writes it.
+fn stops_when_shared() -> Rule {
+    let on_calls = on_call(|call, name| vec![saves(name, Vec::new(), call)]);
+    Arc::new(move |input: &Input| match input {
+        Input::Found(Finding::Shared) => vec![saves("shared", Vec::new(), Call(0))],
+        Input::Found(_) => vec![tells(vec![Tell::Judged])],
+        input => on_calls(input),
+    })
+}
 
 /// A world whose machine takes what was found into account at once.
 async fn open(store: &Arc<GatedStore>, folder: &Path) -> World {
@@ -88,6 +98,26 @@ async fn a_batch_that_failed_counts_for_nothing() {
     assert_eq!(store.generation(), Some(2));
     world.node.close().await.unwrap();
     assert_eq!(generation(folder.path()), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_run_is_found_again_if_that_was_not_saved() {
+    let (store, folder) = (Arc::new(GatedStore::new()), tempfile::tempdir().unwrap());
+    store.open_gate();
+    let mut one =
+        World::open_in(Arc::clone(&store), stops_when_shared(), Some(folder.path().into()))
+            .await
+            .unwrap();
+    assert_eq!(one.hear(found).await, Finding::Agrees);
+    one.call("a").await.unwrap().unwrap();
+    while generation(folder.path()) != Some(1) {
+        assert!(waits(std::future::pending::<()>()).await);
+    }
+    store.failing.store(true, std::sync::atomic::Ordering::Relaxed);
+    let _two = open(&Arc::new(store.copy()), folder.path()).await;
+    assert_eq!(one.hear(found).await, Finding::Shared);
+    store.failing.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(one.hear(found).await, Finding::Shared);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::help::{World, done, event, on_call, saves, tells, waits};
 use crate::{
     app::{
-        Missed,
+        Event, Missed,
         engine::{Act, Input, Tell},
     },
     transport::{Transport, TransportEvent},
@@ -96,6 +96,7 @@ async fn a_failed_save_drops_everything_and_nothing_of_it_was_sent() {
     world.store.failing.store(false, Ordering::Relaxed);
     world.store.open_gate();
     world.call("c").await.unwrap().unwrap();
+    assert_eq!(events.next().await, Some(Ok(Event::Reloaded)));
     assert_eq!(events.next().await, Some(Ok(event("c"))));
     assert_eq!(world.machines.load(Ordering::Relaxed), 2);
     assert_eq!(["a", "b", "c"].map(|key| world.store.holds(key)), [false, false, true]);

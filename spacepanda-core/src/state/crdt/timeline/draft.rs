@@ -29,6 +29,10 @@ pub struct Draft {
     /// When it was accepted.
     #[n(4)]
     pub at: Timestamp,
+    /// Whether its envelope is held in a log of one's own, and the body is not: then it is not sent again, and
+    /// stays as the only copy of its words here.
+    #[n(5)]
+    pub written: bool,
 }
 
 /// The key of the draft `number`: drafts are kept in the order of their numbers.
@@ -73,13 +77,14 @@ mod tests {
             message: MessageId::new([3; 16]),
             text: Text::new("hi").unwrap(),
             at: Timestamp::from_micros(7),
+            written: false,
         }
     }
 
     #[test]
     fn the_bytes_of_a_draft_are_pinned() {
         let golden = format!(
-            "a5005820{}015820{}0250{}036268690407",
+            "a6005820{}015820{}0250{}03626869040705f4",
             "01".repeat(32),
             "02".repeat(32),
             "03".repeat(16)

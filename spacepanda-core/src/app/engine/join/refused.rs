@@ -1,0 +1,148 @@
+//! Joins that end without anybody coming in, and what is heard of that.
+
+use super::{JoinStep, OTHERS_ANSWER, may_let_in};
+use crate::{
+    app::engine::{
+        event::Event,
+        frames::Refusal,
+        machine::{Cx, Node},
+        rows::{self, VIEW},
+        server::Server,
+    },
+    base::{EnvelopeId, PeerId},
+    state::authority::{JoinRequest, Judged, Operation},
+};
+
+impl Server {
+    /// Whoever holds an admission of their own, knows all that was shown to them, and is no member, is out:
+    /// they came too late where several were let in at once by an invite for fewer, or it was taken again.
+    pub(super) fn find_outdone(&mut self, cx: &mut Cx<'_>) {
+        let Some(join) = self.join.as_ref().filter(|join| !join.failed) else { return };
+        let Ok(request) = JoinRequest::decode(&join.row.request) else { return };
+        let granted = self.authority.grants_of(&request);
+        let caught_up = self.caught_up.values().any(|channels| channels.contains(&self.control));
+        if !granted.is_empty() && caught_up {
+            let out = self.why_out(&request, &granted);
+            self.fail_join(out.code(), out.message(), cx);
+        }
+    }
+
+    /// Why somebody is out whom these admissions let in: of several reasons what was meant for them.
+    fn why_out(&self, request: &JoinRequest, granted: &[EnvelopeId]) -> Out {
+        let who = request.certificate.identity;
+        let ended_by = self.authority.ended_by(&who).into_iter();
+        let reasons = ended_by.filter_map(|id| match self.authority.operation(&id)? {
+            // What ended an earlier time of theirs did not end this one.
+            _ if self.is_before_all(&id, granted) => None,
+            Judged { operation: Operation::Kick { target, .. }, .. } if *target == who => {
+                Some(Out::Removed)
+            }
+            Judged { operation: Operation::Leave, author, .. } if author == who => Some(Out::Left),
+            Judged { operation: Operation::Admit(_), .. } => Some(Out::Late),
+            _ => Some(Out::Revoked),
+        });
+        reasons.min().unwrap_or(Out::Late)
+    }
+
+    /// Whether an envelope is in the past of all these.
+    fn is_before_all(&self, id: &EnvelopeId, all: &[EnvelopeId]) -> bool {
+        let dag = self.authority.dag();
+        let before = |one: &EnvelopeId| {
+            let pair = dag.index(id).zip(dag.index(one));
+            pair.is_some_and(|(id, one)| dag.is_before(id, one))
+        };
+        all.iter().all(before)
+    }
+
+    /// Somebody does not let this node's person in: the others are asked at once. Only what all say whom
+    /// the link names, or what nobody contradicts for a while, is so.
+    pub(super) fn note_refusal(
+        &mut self,
+        node: &mut Node,
+        peer: PeerId,
+        refusal: Refusal,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(join) = self.join.as_mut() else { return };
+        let answered = join.answered.insert(peer, refusal);
+        let is_asking = join.is_open() && join.step < Some(JoinStep::Admitted);
+        if refusal.is_retryable() {
+            if is_asking && answered != Some(refusal) {
+                self.tell_refusal(node, &peer, refusal, cx);
+            }
+        } else {
+            join.refusal.get_or_insert(refusal);
+            join.refused_at.get_or_insert(cx.now.saturating_add(OTHERS_ANSWER));
+        }
+        let Some(join) = self.join.as_mut() else { return };
+        let Some(refusal) = join.refusal.filter(|_| join.step < Some(JoinStep::Admitted)) else {
+            return;
+        };
+        if join.answered.len() >= join.link.addresses.len() {
+            return self.fail_join(refusal.code(), refusal.message(), cx);
+        }
+        let met = may_let_in(node, self.id, &self.matrix);
+        if met.filter(|peer| !join.asked.contains_key(peer)).count() > 0 {
+            join.next_ask = None;
+            self.request(node, cx);
+        }
+    }
+
+    /// Tells that somebody lets nobody in for now: once for each answer of theirs that is another.
+    fn tell_refusal(&self, node: &Node, peer: &PeerId, refusal: Refusal, cx: &mut Cx<'_>) {
+        let Some(by) = node.links.identity_of(peer) else { return };
+        cx.tell(Event::JoinRefused {
+            server: self.id,
+            by,
+            name: self.name_of(&by),
+            code: refusal.code(),
+            message: refusal.message().to_owned(),
+        });
+    }
+
+    /// Tells why a join does not go on, and asks nobody any more.
+    pub(super) fn fail_join(&mut self, code: &'static str, message: &str, cx: &mut Cx<'_>) {
+        let Some(join) = self.join.as_mut().filter(|join| !join.failed) else { return };
+        join.failed = true;
+        cx.fx.batch.delete(VIEW, rows::join_key(self.number));
+        cx.tell(Event::JoinFailed { server: self.id, code, message: message.to_owned() });
+    }
+}
+
+/// Why somebody who was let in is out, what was meant for them first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Out {
+    /// They were removed.
+    Removed,
+    /// They left.
+    Left,
+    /// Others came in by the last uses of the invite.
+    Late,
+    /// The invite counts no more, or whoever let them in by it.
+    Revoked,
+}
+
+impl Out {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Removed => "join.removed",
+            Self::Left => "join.left",
+            Self::Late => Refusal::UsedUp.code(),
+            Self::Revoked => Refusal::Revoked.code(),
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::Removed => {
+                "You were let in, and were removed before you had come in. You are not in; ask for \
+                 another invite if you think that this was a mistake."
+            }
+            Self::Left => {
+                "You left before you had come in. You are not in; to come back ask for another invite."
+            }
+            Self::Late => Refusal::UsedUp.message(),
+            Self::Revoked => Refusal::Revoked.message(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+mod drafts;
+pub(super) mod help;
+mod renewing;
