@@ -92,7 +92,19 @@ impl World<'_> {
     fn members(&mut self) -> BTreeSet<IdentityId> {
         let gone: Vec<usize> =
             (0..self.nodes.len()).filter(|node| self.nodes[*node].gone).collect();
-        self.known.note_gone(&gone);
+        self.known.note_gone(&gone, &[]);
+        let members: BTreeSet<_> = self.known.rules.members().into_iter().collect();
+        if !self.plan.crowds() {
+            return members;
+        }
+        // Of more branches than are kept as they come members keep what a member names, and nobody tells them
+        // what only those keep who are out.
+        let is_out =
+            |node: &Node| node.ids.is_none_or(|(identity, _)| !members.contains(&identity));
+        let nodes = self.nodes.iter().enumerate();
+        let aside = nodes.filter(|(at, node)| self.is_hostile(*at) || is_out(node));
+        let aside: Vec<usize> = aside.map(|(at, _)| at).collect();
+        self.known.note_gone(&gone, &aside);
         self.known.rules.members().into_iter().collect()
     }
 

@@ -226,13 +226,15 @@ impl Known {
             .any(|written| has(&self.keepers, &written.id) && !has(&self.bare, &written.id))
     }
 
-    /// Notes that what these nodes alone hold is gone with them.
-    pub(super) fn note_gone(&mut self, gone: &[usize]) {
-        let Self { rules, keepers, .. } = self;
-        rules.note_lost(|id| {
-            keepers
-                .get(id)
-                .is_some_and(|keepers| keepers.iter().all(|keeper| gone.contains(&keeper)))
+    /// Notes that what these nodes alone hold is gone with them; and what a hostile member wrote and none but
+    /// `aside` hold beside these, who tell nobody of it.
+    pub(super) fn note_gone(&mut self, gone: &[usize], aside: &[usize]) {
+        let Self { rules, keepers, hostile, .. } = self;
+        rules.note_lost(|id, author| {
+            let means_harm = author.is_some_and(|author| hostile.contains(author));
+            let is_none =
+                |keeper: usize| gone.contains(&keeper) || (means_harm && aside.contains(&keeper));
+            keepers.get(id).is_some_and(|keepers| keepers.iter().all(is_none))
         });
     }
 

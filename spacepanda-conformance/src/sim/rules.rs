@@ -126,9 +126,10 @@ impl Rules {
     }
 
     /// Notes which envelopes nobody holds any more.
-    pub(super) fn note_lost(&mut self, is_lost: impl Fn(&EnvelopeId) -> bool) {
+    pub(super) fn note_lost(&mut self, is_lost: impl Fn(&EnvelopeId, Option<&IdentityId>) -> bool) {
         self.lost = Set::default();
-        let lost = self.all.iter().enumerate().filter(|(_, placed)| is_lost(&placed.id));
+        let lost = self.all.iter().enumerate();
+        let lost = lost.filter(|(_, placed)| is_lost(&placed.id, placed.author.as_ref()));
         lost.for_each(|(at, _)| self.lost.insert(at));
     }
 

@@ -98,6 +98,12 @@ impl Plan {
         self.entries.iter().all(|entry| matches!(entry.what, What::Do(_)))
     }
 
+    /// Whether somebody forks their log more often than is kept as it comes.
+    pub(super) fn crowds(&self) -> bool {
+        let crowds = |what: &What| matches!(what, What::Harm(deed) if matches!(deed.malice, Malice::Crowd | Malice::Snare));
+        self.entries.iter().any(|entry| crowds(&entry.what))
+    }
+
     /// When the last of its entries is over.
     pub(super) fn lasts(&self) -> Duration {
         let over = |entry: &Entry| match &entry.what {

@@ -104,8 +104,16 @@ impl Links {
     #[cfg(test)]
     pub(super) fn meet(&mut self, device: DeviceId, identity: IdentityId) {
         let (link, since, joins) = (0, Timestamp::ZERO, BTreeSet::new());
-        let peer =
-            Peer { link, identity, dialled_by: device, since, joins, claims: None, told: true };
+        let peer = Peer {
+            link,
+            identity,
+            dialled_by: device,
+            since,
+            joins,
+            claims: None,
+            vouched: true,
+            told: BTreeSet::new(),
+        };
         self.peers.insert(device, peer);
     }
 
