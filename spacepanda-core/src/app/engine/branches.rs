@@ -16,8 +16,8 @@ use crate::{
 
 /// Branches of one log that are kept though nobody names them.
 const OF_LOG_MAX: usize = 32;
-/// The same of all devices of one person together.
-const OF_PERSON_MAX: usize = 64;
+/// The same of all devices together that one person ever had.
+const OF_PERSON_MAX: usize = 256;
 
 impl Server {
     /// Whether an envelope of the control channel begins a branch of a log, or another log of somebody's,

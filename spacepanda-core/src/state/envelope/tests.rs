@@ -174,6 +174,23 @@ fn of_more_than_a_server_lets_wait_the_oldest_are_let_go() {
 }
 
 #[test]
+fn what_waits_to_be_named_is_found_from_whatever_waits_for_it_in_the_end() {
+    let mut waiting = Waiting::new();
+    let (unnamed, after, other) = (of(1, 1, 0), of(1, 2, 0), of(2, 1, 0));
+    waiting.park_unnamed(unnamed.clone()).unwrap();
+    waiting.park(after.clone(), unnamed.id()).unwrap();
+    assert!(!waiting.waits_for(&unnamed.id()), "nobody is to be asked for it");
+    let authors = |waiting: &Waiting| waiting.authors_after(&unnamed.id());
+    assert_eq!(authors(&waiting), [unnamed.header().sender].into());
+    waiting.park(other.clone(), after.id()).unwrap();
+    assert!(authors(&waiting).contains(&other.header().sender));
+    assert_eq!(waiting.take_unnamed(&after.id()), Some(unnamed.clone()));
+    assert_eq!(waiting.take_unnamed(&after.id()), None, "it does not wait any more");
+    assert!(authors(&waiting).contains(&other.header().sender), "who waits for it still does");
+    assert_eq!(waiting.release(&unnamed.id()), [after]);
+}
+
+#[test]
 fn what_waits_has_so_many_bytes_at_most() {
     let mut waiting = Waiting::new();
     for number in 0..2 * (WAITING_BYTES_MAX / BODY_LEN_MAX) as u64 {

@@ -1,3 +1,4 @@
+mod branches;
 mod devices;
 mod duels;
 mod gate;
