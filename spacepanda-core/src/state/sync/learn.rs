@@ -10,6 +10,9 @@ use super::{
 };
 use crate::base::{ChannelId, DeviceId, EnvelopeId, PeerId, Tip};
 
+/// Tips that the store is asked for at once.
+const PROBED_MAX: usize = 32;
+
 impl FrontierSync {
     pub(super) fn digests(&mut self, peer: PeerId, digests: Vec<ChannelDigest>) {
         for ChannelDigest { channel, round, digest } in digests {
@@ -231,10 +234,11 @@ impl FrontierSync {
         if state.shows_too_much() {
             return self.fault(peer, Fault::TooManyTips);
         }
-        if !unsure.is_empty() {
-            let purpose = Purpose::Probe(unsure.clone());
+        // Some at a time, since whole entries are read.
+        for tips in unsure.chunks(PROBED_MAX) {
+            let purpose = Purpose::Probe(tips.to_vec());
             let ticket = self.ticket(Read { peer, channel, purpose });
-            self.act(Action::Probe { ticket, channel, tips: unsure });
+            self.act(Action::Probe { ticket, channel, tips: tips.to_vec() });
         }
         self.after_change(peer, channel, true);
     }

@@ -144,6 +144,25 @@ fn a_peer_that_shows_tips_without_end_is_dropped() {
 }
 
 #[test]
+fn the_store_is_asked_for_old_tips_in_portions() {
+    let mut engine = FrontierSync::new();
+    let frontier = [entry(device(3), 2_000, 0, 0).tip()].into_iter().collect();
+    engine.handle(Event::Open { channel: channel(0), frontier }, NOW);
+    connect(&mut engine);
+    let tips = (1..=600).map(|number| entry(device(3), number, 1, 1).tip());
+    let (channel, tips, envelopes) = (channel(0), List(tips.collect()), List(Vec::new()));
+    receive(&mut engine, Frame::News { channel, tips, envelopes }.encode());
+    let portions: Vec<usize> = drain(&mut engine)
+        .iter()
+        .filter_map(|action| match action {
+            Action::Probe { tips, .. } => Some(tips.len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((portions.iter().sum(), portions.iter().max()), (600, Some(&32)));
+}
+
+#[test]
 fn what_a_peer_shows_is_bounded_in_bytes() {
     let frames = TIPS_PER_PEER_MAX as u64 / 600;
     for more in [true, false] {
