@@ -73,6 +73,12 @@ impl Frontier {
         })
     }
 
+    /// The devices whose logs have at least so many tips.
+    pub fn forked(&self, tips_min: usize) -> impl Iterator<Item = DeviceId> + '_ {
+        let many = self.logs.iter().filter(move |(_, tips)| tips.len() >= tips_min);
+        many.map(|(device, _)| *device)
+    }
+
     /// The greatest number held of one device's log; 0 if nothing is.
     pub fn number(&self, device: &DeviceId) -> u64 {
         self.of(device).map(|tip| tip.number).max().unwrap_or(0)

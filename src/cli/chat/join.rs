@@ -34,7 +34,7 @@ impl Joining {
         let begun = Instant::now();
         let (mut step, mut until) = (JoinStep::Dialling, begun + STANDSTILL);
         let mut refused = None;
-        if let Some(channel) = self.channel(node).await? {
+        if let Some(channel) = node.joined_channel(self.server).await? {
             return Ok(channel);
         }
         loop {
@@ -51,7 +51,7 @@ impl Joining {
                 Some(Ok(Event::JoinProgress { server, step: next }))
                     if server == self.server && next != step =>
                 {
-                    step = next;
+                    (step, refused) = (next, None);
                     until = (Instant::now() + STANDSTILL).min(begun + PATIENCE);
                 }
                 Some(Ok(Event::JoinRefused { server, name, message, .. }))
@@ -60,24 +60,19 @@ impl Joining {
                     refused = Some(format!("{name} was asked: {message}"));
                 }
                 // That it is complete may be among what was missed.
-                Some(Err(Missed(_)) | Ok(Event::Reloaded)) => match self.channel(node).await {
-                    Ok(Some(channel)) => return Ok(channel),
-                    Err(error) if !error.is_retryable() => return Err(error),
-                    // A store that has failed again is told of again.
-                    Ok(None) | Err(_) => {}
-                },
+                Some(Err(Missed(_)) | Ok(Event::Reloaded)) => {
+                    match node.joined_channel(self.server).await {
+                        Ok(Some(channel)) => return Ok(channel),
+                        Err(error) if !error.is_retryable() => return Err(error),
+                        // A store that has failed again is told of again.
+                        Ok(None) | Err(_) => {}
+                    }
+                }
                 Some(Ok(_)) => {}
                 // The node has ended; a call says why.
                 None => return node.servers().await.and(Err(waiting(step, refused.as_deref()))),
             }
         }
-    }
-
-    /// The server's first channel, if the join is complete.
-    async fn channel(&self, node: &Node) -> Result<Option<ChannelId>, AppError> {
-        let servers = node.servers().await?;
-        let joined = servers.iter().find(|server| server.server == self.server && server.joined);
-        Ok(joined.and_then(|server| server.channels.first()).map(|channel| channel.channel))
     }
 }
 

@@ -180,10 +180,11 @@ impl People {
     }
 
     fn server(&self, server: &ServerLine) -> Vec<String> {
-        let how = match (server.joined, server.member) {
-            (false, _) => " (joining)",
-            (true, false) => " (no longer a member)",
-            (true, true) => "",
+        let how = match server {
+            ServerLine { joining: true, .. } => " (joining)",
+            ServerLine { joined: false, .. } => " (not in it: the join ended)",
+            ServerLine { member: false, .. } => " (no longer a member)",
+            _ => "",
         };
         let id = self.toned(server.server.0, Tone::Dim);
         let mut lines = vec![format!("{}{how}  {id}", self.toned(plain(&server.name), Tone::Name))];

@@ -189,6 +189,8 @@ pub(super) struct ServerLine {
     pub(super) server: Id<ServerId>,
     pub(super) name: String,
     pub(super) joined: bool,
+    /// Whether the join goes on.
+    pub(super) joining: bool,
     pub(super) member: bool,
     pub(super) channels: Vec<ChannelLine>,
 }
@@ -200,6 +202,7 @@ impl From<ServerSummary> for ServerLine {
             server: Id(summary.server),
             name: summary.name,
             joined: summary.joined,
+            joining: summary.joining,
             member: summary.member,
             channels: channels
                 .map(|of| ChannelLine { channel: Id(of.channel), name: of.name })

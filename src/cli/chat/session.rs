@@ -283,6 +283,7 @@ mod tests {
                 })
                 .collect(),
             joined: true,
+            joining: false,
             member: true,
         }
     }

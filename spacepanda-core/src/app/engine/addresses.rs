@@ -29,12 +29,14 @@ impl Machine {
     pub(super) fn addresses(&mut self, addresses: Vec<String>, cx: &mut Cx<'_>) {
         self.node.links.addresses.clone_from(&addresses);
         let account = self.node.me();
-        let number = cx.now.micros();
+        // Later than the last, also where the clock was ahead then.
+        let held = self.node.links.book.get(&account.device()).map(|record| record.number);
+        let number = held.map_or(0, |held| held.saturating_add(1)).max(cx.now.micros());
         let record = AddressRecord::sign(&account.device_key, number, addresses);
         cx.fx.batch.put(VIEW, rows::address_key(&record.device), cbor::encode(&record));
         self.node.links.book.insert(record.device, record.clone());
         let frame = cbor::encode(&Records { records: vec![record] });
-        let peers: Vec<_> = self.node.links.peers().collect();
+        let peers: Vec<_> = self.node.links.vouched().collect();
         for peer in peers {
             self.node.send(peer, Kind::AddressRecords, &frame, cx);
         }
@@ -51,7 +53,7 @@ impl Machine {
             .flat_map(|server| server.matrix.devices().keys().copied())
             .collect();
         self.node.links.redials.retain(|device, _| devices.contains(device));
-        self.forget_records(cx);
+        self.forget_records(&devices, cx);
         for device in devices {
             let links = &mut self.node.links;
             if device == me || links.peers.contains_key(&device) || links.is_dialling(&device) {

@@ -83,8 +83,11 @@ impl Server {
             if self.kept.contains_key(&step.child) {
                 return self.replay_of(path.get(at + 1)?);
             }
-            if self.kept.contains_key(&step.parent) && self.adds_in_vain(step, &me) {
-                return self.replay_of(step);
+            if self.adds_in_vain(step, &me) {
+                if self.kept.contains_key(&step.parent) {
+                    return self.replay_of(step);
+                }
+                continue;
             }
             if let Some(added) = step.adds.iter().find(|added| added.device == me) {
                 let package = self.own_package(&added.package)?;

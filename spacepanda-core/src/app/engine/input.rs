@@ -221,6 +221,8 @@ pub struct ServerSummary {
     pub channels: Vec<ChannelSummary>,
     /// Whether the join is complete.
     pub joined: bool,
+    /// Whether the join is under way; of one that is neither it was told why it ended.
+    pub joining: bool,
     /// Whether this node's person is a member.
     pub member: bool,
 }

@@ -111,7 +111,7 @@ impl Server {
             Verdict::Wait(missing, tip) => {
                 let channel = envelope.header().channel;
                 if self.waiting.park(envelope, missing).is_ok() {
-                    self.take_up_unnamed(node, &missing);
+                    self.try_unnamed(node, &missing);
                     if let (Some(tip), Some(ask)) = (tip, from)
                         && channel != self.control
                     {
@@ -129,7 +129,7 @@ impl Server {
                 self.append(node, &envelope, cx);
                 let is_message = envelope.header().payload_type == PayloadType::Message;
                 if is_message && !fills {
-                    self.drop_draft_of(node, &envelope, cx);
+                    self.note_written(node, &envelope, cx);
                     self.note_unopened(node, &envelope, cx);
                     let (server, channel) = (self.id, envelope.header().channel);
                     node.queue(Work::Open { server, channel, tip: envelope.tip() });
@@ -355,7 +355,6 @@ impl Server {
             self.asked.remove(&tip.id);
             self.weighed.note_fact();
             if channel_id != self.control {
-                self.drop_draft_of(node, &envelope, cx);
                 let (server, channel) = (self.id, channel_id);
                 node.queue(Work::Open { server, channel, tip });
             }

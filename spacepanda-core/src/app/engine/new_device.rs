@@ -154,26 +154,37 @@ impl Server {
         node.links.identity_of(peer).is_some_and(|identity| self.is_member(&identity))
     }
 
-    /// Drops the draft of a message that a log of one's own holds already: that of a device which this
-    /// node was, and of which an older copy was kept. While the message's body is not held, the draft stays,
-    /// as nobody here has its words otherwise, and is not sent.
-    pub(super) fn drop_draft_of(&mut self, node: &Node, envelope: &Verified, cx: &mut Cx<'_>) {
+    /// Notes that the message of a draft is held in a log of one's own already: that of a device which this
+    /// node was, and of which an older copy was kept. The draft stays until the message can be read here, as it
+    /// may be the only copy of its words, and is not sent.
+    pub(super) fn note_written(&mut self, node: &Node, envelope: &Verified, cx: &mut Cx<'_>) {
         let header = envelope.header();
         let Ok(payload) = MessagePayload::decode(&header.payload) else { return };
         if !self.is_mine(node, &header.sender) {
             return;
         }
-        let says = |draft: &Draft| draft.message == payload.id && draft.channel == header.channel;
-        let Some(at) = self.drafts.iter().position(|(_, draft)| says(draft)) else { return };
-        if envelope.body().is_some() {
-            let dropped = self.drafts.remove(at);
-            dropped
-                .into_iter()
-                .for_each(|(number, _)| timeline::remove_draft(&mut cx.fx.batch, number));
-        } else if let Some((number, draft)) = self.drafts.get_mut(at) {
+        if let Some((number, draft)) = self.draft_mut(&header.channel, &payload.id)
+            && !draft.written
+        {
             draft.written = true;
             timeline::put_draft(&mut cx.fx.batch, *number, draft);
         }
+    }
+
+    /// Lets go of the draft of a message of one's own that can be read here.
+    pub(super) fn drop_draft(&mut self, channel: &ChannelId, message: &MessageId, cx: &mut Cx<'_>) {
+        let says =
+            |draft: &Draft| draft.written && draft.message == *message && draft.channel == *channel;
+        if let Some(at) = self.drafts.iter().position(|(_, draft)| says(draft)) {
+            let dropped = self.drafts.remove(at);
+            let numbers = dropped.into_iter().map(|(number, _)| number);
+            numbers.for_each(|number| timeline::remove_draft(&mut cx.fx.batch, number));
+        }
+    }
+
+    fn draft_mut(&mut self, channel: &ChannelId, message: &MessageId) -> Option<&mut (u64, Draft)> {
+        let mut drafts = self.drafts.iter_mut();
+        drafts.find(|(_, it)| it.message == *message && it.channel == *channel)
     }
 
     /// The drafts that are to be sent.
@@ -181,7 +192,7 @@ impl Server {
         self.drafts.iter().map(|(_, draft)| draft).filter(|draft| !draft.written)
     }
 
-    /// What a message of one's own says whose body is not held, if it was accepted here.
+    /// What a message of one's own says that cannot be read here, if it was accepted here.
     pub(super) fn words_of(&self, channel: &ChannelId, message: &MessageId) -> Option<&Text> {
         let mut written = self.drafts.iter().filter(|(_, draft)| draft.written);
         let found = written.find(|(_, it)| it.message == *message && it.channel == *channel);

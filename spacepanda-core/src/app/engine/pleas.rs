@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{published::Plea, server::Server};
 use crate::{
-    base::{DeviceId, StateId, Timestamp},
+    base::{DeviceId, StateId, Timestamp, limits::CLOCK_SKEW_MAX},
     state::mls::tree::{Commit, View},
 };
 
@@ -63,7 +63,9 @@ impl Pleas<'_> {
                 && commit.adds.iter().any(|added| added.device == *device)
         });
         let stamps = again.filter_map(|commit| server.roots.written_at(&commit.envelope));
-        let lately = stamps.filter(|at| now.since(*at).max(at.since(now)) < PLEA_PAUSE);
+        // A stamp that is far ahead says nothing.
+        let lately =
+            stamps.filter(|at| now.since(*at) < PLEA_PAUSE && at.since(now) <= CLOCK_SKEW_MAX);
         lately.take(ANSWERS_MAX).count() == ANSWERS_MAX
     }
 

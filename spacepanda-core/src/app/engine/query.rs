@@ -16,7 +16,7 @@ use crate::{
         authority::{Capability, Need, Role},
         crdt::{
             Draft, Entry, Reading,
-            timeline::{Cursor, Entries, History, Row, Turn},
+            timeline::{Cursor, Entries, History, Row, Text as Words, Turn},
         },
         envelope::{Origin, hash},
         mls::Group,
@@ -64,6 +64,7 @@ impl Machine {
                 name: server.structure.server_name().unwrap_or_default(),
                 channels: server.channel_list(),
                 joined: server.has_come_in(&me),
+                joining: server.join.as_ref().is_some_and(Join::is_open),
                 member: server.is_member(&me),
             })
             .collect()
@@ -201,6 +202,11 @@ impl Server {
 
     fn message(&self, channel: ChannelId, row: &Row, cx: &Cx<'_>) -> Message {
         let (entry, tip) = (&row.entry, tip_of(row));
+        // Whoever holds it can perhaps not read it either.
+        let state_max = match self.own_words(&channel, entry) {
+            Some(_) => MessageState::Sent,
+            None => MessageState::Delivered,
+        };
         Message {
             id: entry.message,
             channel,
@@ -210,15 +216,22 @@ impl Server {
             text: self.text_of(&channel, entry, &tip),
             at: entry.at.min(cx.now),
             state: if entry.own {
-                self.state_of(&channel, &entry.device, row.place.number)
+                self.state_of(&channel, &entry.device, row.place.number).min(state_max)
             } else {
                 MessageState::Delivered
             },
         }
     }
 
+    /// The words of a message of one's own that cannot be read here, if they are kept as they were accepted.
+    fn own_words(&self, channel: &ChannelId, entry: &Entry) -> Option<&Words> {
+        let is_read = matches!(entry.reading, Reading::Text { .. });
+        let own = entry.own && !is_read;
+        own.then(|| self.words_of(channel, &entry.message)).flatten()
+    }
+
     fn text_of(&self, channel: &ChannelId, entry: &Entry, tip: &Tip) -> Text {
-        let own = entry.own.then(|| self.words_of(channel, &entry.message)).flatten();
+        let own = self.own_words(channel, entry);
         match (&entry.reading, own) {
             (Reading::Text { text, .. }, _) | (_, Some(text)) => {
                 Text::Known(text.as_str().to_owned())

@@ -108,6 +108,8 @@ pub(super) struct Server {
     pub roots: Roots,
     /// When this device starts the group over, unless somebody answers before.
     pub start_over_at: Option<Timestamp>,
+    /// When to name the branches of a log that has many.
+    pub name_branches_at: Option<Timestamp>,
     pub gaps: Gaps,
     pub counts: Counts,
 }
@@ -192,6 +194,7 @@ impl Server {
             window_at: None,
             roots: Roots::default(),
             start_over_at: None,
+            name_branches_at: None,
             gaps: Gaps::default(),
             counts: Counts::default(),
         }
@@ -290,6 +293,7 @@ impl Server {
             self.renewal.deadline(),
             self.comeback.at,
             self.start_over_at,
+            self.name_branches_at,
             handover,
             compare,
         ];

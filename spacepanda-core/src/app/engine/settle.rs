@@ -219,6 +219,7 @@ impl Server {
         let before = Arc::clone(&self.matrix);
         self.take_matrix();
         self.recut_structure(&recount);
+        self.try_all_unnamed(node);
         self.meet_channels(node, cx);
         if self.join.as_ref().is_some_and(|join| !join.is_complete()) {
             return;

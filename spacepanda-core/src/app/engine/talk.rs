@@ -192,6 +192,10 @@ impl Server {
             Reading::Text { text, .. } if counts => Some(text.as_str().to_owned()),
             _ => None,
         };
+        if matches!(reading, Reading::Text { .. }) && self.is_mine(node, &envelope.header().sender)
+        {
+            self.drop_draft(&channel, &id, cx);
+        }
         let first = self.put_entry(node, envelope, id, reading, counts, cx);
         let told = first && envelope.header().sender != node.device();
         if let Some(text) = text.filter(|_| told) {

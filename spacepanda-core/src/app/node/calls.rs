@@ -176,6 +176,25 @@ impl Node {
         Err(self.handle.why_ended().await)
     }
 
+    /// The first channel of a server whose join is complete; none while it is under way. Reads only.
+    ///
+    /// # Errors
+    /// `join.failed` if it has ended.
+    pub async fn joined_channel(&self, server: ServerId) -> Result<Option<ChannelId>, AppError> {
+        let servers = self.servers().await?;
+        let Some(summary) = servers.into_iter().find(|of| of.server == server) else {
+            return Ok(None);
+        };
+        if !summary.joined && !summary.joining {
+            return Err(AppError::new(
+                "join.failed",
+                "The join has ended, and nobody has let you in; why was told while nobody listened.                  Join once more, or ask for another invite.",
+            ));
+        }
+        let first = summary.channels.first().filter(|_| summary.joined);
+        Ok(first.map(|channel| channel.channel))
+    }
+
     /// Accepts a message. When it returns, the message is durable and will be sent.
     ///
     /// # Cancel safety
@@ -290,13 +309,6 @@ impl Node {
             Reply::Done => Ok(()),
             reply => Err(unexpected(&reply)),
         }
-    }
-
-    /// The first channel of a server whose join is complete.
-    async fn joined_channel(&self, server: ServerId) -> Result<Option<ChannelId>, AppError> {
-        let servers = self.servers().await?;
-        let joined = servers.iter().find(|summary| summary.server == server && summary.joined);
-        Ok(joined.and_then(|summary| summary.channels.first()).map(|channel| channel.channel))
     }
 }
 

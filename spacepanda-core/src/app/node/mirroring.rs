@@ -38,6 +38,8 @@ pub(super) struct Mirroring {
 
 /// What was found before this run wrote anything.
 struct Found {
+    /// The device that it is about.
+    device: DeviceId,
     finding: Finding,
     /// The mirror's place, if there is a folder, and the run that wrote it last.
     place: Option<Place>,
@@ -70,6 +72,11 @@ impl Mirroring {
     /// Of a store that this process opens again it knows itself how far it was, and whether another run was
     /// found meanwhile.
     pub(super) fn find(&mut self, device: &DeviceId, stored: u64) -> (Finding, Option<String>) {
+        if self.found.as_ref().is_some_and(|found| found.device != *device) {
+            // The node went on with another device, and was read again before it could say so.
+            (self.found, self.task) = (None, None);
+            (self.judged, self.shared, self.saved) = (false, false, 0);
+        }
         if let Some(Found { finding, .. }) = &self.found {
             let finding = match (self.shared, self.judged) {
                 (true, _) => Finding::Shared,
@@ -90,7 +97,8 @@ impl Mirroring {
             None => Finding::Unknown,
         };
         self.saved = self.saved.max(stored);
-        self.found = Some(Found { finding, place, before: mirror.map(|mirror| mirror.run) });
+        let before = mirror.map(|mirror| mirror.run);
+        self.found = Some(Found { device: *device, finding, place, before });
         (finding, failed)
     }
 
@@ -102,7 +110,8 @@ impl Mirroring {
         // The old device's mirror is written once more, and ends.
         (self.task, self.shared) = (None, false);
         let place = self.folder.as_deref().map(|folder| Place::new(folder, device));
-        self.found = Some(Found { finding: Finding::Agrees, place, before: None });
+        let finding = Finding::Agrees;
+        self.found = Some(Found { device: *device, finding, place, before: None });
         self.begin()
     }
 

@@ -110,31 +110,17 @@ pub(super) fn insert(
     }
     let heads = log.heads_of(parents);
     let op = op(log, &past, &heads, envelope, author, does);
-    let begins_branch = log.dag.begins_branch(header.previous);
     let index = log
         .dag
         .insert(envelope.tip(), header.previous, header.parents.iter().map(|tip| tip.id))
         .map_err(InsertError::Missing)?;
     let is_op = op.is_some();
     let heads = if is_op { vec![index] } else { heads };
-    let node = Node { order: header.order, heads, author, named: false };
-    log.note(index, node, begins_branch);
+    log.nodes.insert(index, Node { order: header.order, heads });
     if let Some(op) = op {
         file(log, index, op);
     }
     Ok((index, is_op))
-}
-
-/// Whose device wrote what is not here yet, by its past.
-pub(super) fn author_to_be(
-    log: &Log,
-    envelope: &Verified,
-    does: &ControlOp,
-) -> Result<IdentityId, InsertError> {
-    let header = envelope.header();
-    let named: Vec<_> = header.named().collect();
-    let past = log.dag.closure(&named).map_err(InsertError::Missing)?;
-    author(log, &past, header, does)
 }
 
 fn author(

@@ -45,7 +45,6 @@ pub(super) struct Log {
     pub(super) guests: BTreeMap<Index, Vec<Index>>,
     pub(super) kicks: BTreeMap<IdentityId, Vec<Index>>,
     pub(super) hearings: BTreeMap<EnvelopeId, Vec<Index>>,
-    pub(super) branches: BTreeMap<IdentityId, Branches>,
     invites: BTreeMap<[u8; 32], Vec<Index>>,
     /// The owners of the genesis, by place.
     owners: Vec<IdentityId>,
@@ -57,18 +56,6 @@ pub(super) struct Node {
     pub(super) order: u64,
     /// The last operations in its past, itself included: all that its past says of authority.
     pub(super) heads: Vec<Index>,
-    /// Whose device wrote it.
-    pub(super) author: IdentityId,
-    /// Whether it is in the past of anything by somebody else.
-    pub(super) named: bool,
-}
-
-/// The branches that somebody's logs have here.
-#[derive(Debug, Default)]
-pub(super) struct Branches {
-    pub(super) count: usize,
-    /// The first entry of each that is in nothing's past by somebody else.
-    pub(super) unnamed: BTreeSet<Index>,
 }
 
 /// An operation, judged by its past alone.
@@ -144,7 +131,6 @@ impl Log {
             guests: BTreeMap::new(),
             kicks: BTreeMap::new(),
             hearings: BTreeMap::new(),
-            branches: BTreeMap::new(),
             invites: BTreeMap::new(),
             owners: Vec::new(),
         }
@@ -220,30 +206,6 @@ impl Log {
     pub(super) fn closure(&self, heads: &[Index]) -> Past {
         let ids: Vec<_> = heads.iter().map(|index| self.dag.tip(*index).id).collect();
         self.dag.closure(&ids).expect("operations that are here")
-    }
-
-    /// Notes an envelope, and what it names that nobody but its author had named before.
-    pub(super) fn note(&mut self, index: Index, node: Node, begins_branch: bool) {
-        let author = node.author;
-        self.nodes.insert(index, node);
-        if begins_branch {
-            let branches = self.branches.entry(author).or_default();
-            branches.count += 1;
-            branches.unnamed.insert(index);
-        }
-        let mut open = self.dag.named(index).to_vec();
-        while let Some(next) = open.pop() {
-            let Some(node) = self.nodes.get_mut(&next) else { continue };
-            // What one's own entry names was noted with it.
-            if node.named || node.author == author {
-                continue;
-            }
-            node.named = true;
-            if let Some(branches) = self.branches.get_mut(&node.author) {
-                branches.unnamed.remove(&next);
-            }
-            open.extend(self.dag.named(next));
-        }
     }
 
     /// Files an operation under everything it touches.

@@ -1,13 +1,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Authority, Capability, CommitHeader, ControlOp, Explanation, Operation, Said, Standing, insert,
-    log::of, policy, resolve, view::View,
+    Authority, Capability, CommitHeader, Explanation, Operation, Said, Standing, log::of, policy,
+    resolve, view::View,
 };
-use crate::{
-    base::{Bug, ChannelId, DeviceId, EnvelopeId, IdentityId, Tip},
-    state::envelope::Verified,
-};
+use crate::base::{Bug, ChannelId, DeviceId, EnvelopeId, IdentityId, Tip};
 
 /// An operation as it was judged.
 #[derive(Debug, Clone, Copy)]
@@ -87,32 +84,6 @@ impl Authority {
     pub fn certified_at(&self, id: &EnvelopeId, device: &DeviceId) -> Option<IdentityId> {
         let dag = &self.log.dag;
         self.log.certifies(dag.past_of(dag.index(id)?), device)
-    }
-
-    /// Whose log an envelope that is not here would give one more branch. `None` if it prolongs one, if not
-    /// all of its past is here, or if nobody may have written it.
-    pub fn begins_branch_of(&self, envelope: &Verified) -> Option<IdentityId> {
-        let dag = &self.log.dag;
-        if dag.contains(&envelope.id()) || !dag.begins_branch(envelope.header().previous) {
-            return None;
-        }
-        let does = insert::read(envelope, &self.server).unwrap_or(ControlOp::Nothing);
-        insert::author_to_be(&self.log, envelope, &does).ok()
-    }
-
-    /// How many branches somebody's logs have here, all devices together.
-    pub fn branches_of(&self, identity: &IdentityId) -> usize {
-        self.log.branches.get(identity).map_or(0, |branches| branches.count)
-    }
-
-    /// Those who have at least so many branches, with where each of these begins that is in the past of
-    /// nothing that anybody else wrote.
-    pub fn unnamed_branches(
-        &self,
-        count_min: usize,
-    ) -> impl Iterator<Item = (IdentityId, Vec<Tip>)> + '_ {
-        let many = self.log.branches.iter().filter(move |(_, of)| of.count >= count_min);
-        many.map(|(who, of)| (*who, of.unnamed.iter().map(|at| self.log.dag.tip(*at)).collect()))
     }
 
     /// Whether what a commit's header says is forbidden by what the commit's own past resolves to: the

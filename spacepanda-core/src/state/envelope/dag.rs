@@ -116,11 +116,6 @@ impl Dag {
         Ok(index)
     }
 
-    /// Whether an envelope that follows this one in its log begins a branch of it.
-    pub fn begins_branch(&self, previous: Option<EnvelopeId>) -> bool {
-        previous.is_none_or(|id| self.continued(&id).is_none())
-    }
-
     /// The chain of which this is the last.
     fn continued(&self, id: &EnvelopeId) -> Option<usize> {
         let at = self.index(id)?;

@@ -174,19 +174,22 @@ fn of_more_than_a_server_lets_wait_the_oldest_are_let_go() {
 }
 
 #[test]
-fn what_waits_to_be_named_is_found_from_whatever_waits_for_it_in_the_end() {
+fn what_waits_to_be_named_is_found_with_whatever_waits_for_it_in_the_end() {
     let mut waiting = Waiting::new();
     let (unnamed, after, other) = (of(1, 1, 0), of(1, 2, 0), of(2, 1, 0));
     waiting.park_unnamed(unnamed.clone()).unwrap();
-    waiting.park(after.clone(), unnamed.id()).unwrap();
-    assert!(!waiting.waits_for(&unnamed.id()), "nobody is to be asked for it");
-    let authors = |waiting: &Waiting| waiting.authors_after(&unnamed.id());
-    assert_eq!(authors(&waiting), [unnamed.header().sender].into());
     waiting.park(other.clone(), after.id()).unwrap();
-    assert!(authors(&waiting).contains(&other.header().sender));
-    assert_eq!(waiting.take_unnamed(&after.id()), Some(unnamed.clone()));
-    assert_eq!(waiting.take_unnamed(&after.id()), None, "it does not wait any more");
-    assert!(authors(&waiting).contains(&other.header().sender), "who waits for it still does");
+    assert!(!waiting.waits_for(&unnamed.id()), "nobody is to be asked for it");
+    assert!(waiting.after(&unnamed.id()).is_empty());
+    waiting.park(after.clone(), unnamed.id()).unwrap();
+    assert_eq!(waiting.after(&unnamed.id()), [&after, &other]);
+    assert_eq!(waiting.unnamed().collect::<Vec<_>>(), [&unnamed]);
+    assert_eq!(waiting.waited_for(&other.id()), unnamed.id());
+    assert_eq!(waiting.waited_for(&id(9)), id(9));
+    assert_eq!(waiting.take_unnamed(&after.id()), None);
+    assert_eq!(waiting.take_unnamed(&unnamed.id()), Some(unnamed.clone()));
+    assert_eq!(waiting.unnamed().count(), 0);
+    assert_eq!(waiting.after(&unnamed.id()), [&after, &other], "which still wait for it");
     assert_eq!(waiting.release(&unnamed.id()), [after]);
 }
 

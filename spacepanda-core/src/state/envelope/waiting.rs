@@ -23,6 +23,8 @@ pub struct Waiting {
     by_missing: BTreeMap<EnvelopeId, BTreeSet<EnvelopeId>>,
     held: BTreeMap<EnvelopeId, Held>,
     by_age: BTreeMap<u64, EnvelopeId>,
+    /// Those that wait for nothing but themselves.
+    unnamed: BTreeSet<EnvelopeId>,
     parked: u64,
     per_author: BTreeMap<DeviceId, usize>,
     bytes: usize,
@@ -88,35 +90,43 @@ impl Waiting {
     /// If its author has reached the limit.
     pub fn park_unnamed(&mut self, envelope: Verified) -> Result<(), Full> {
         let id = envelope.id();
-        self.park(envelope, id)
+        self.park(envelope, id)?;
+        self.unnamed.insert(id);
+        Ok(())
     }
 
-    /// Takes out the one that waits until somebody names it, if what waits for `missing` waits for that in
-    /// the end.
-    pub fn take_unnamed(&mut self, missing: &EnvelopeId) -> Option<Verified> {
+    /// Those that wait until somebody names them.
+    pub fn unnamed(&self) -> impl Iterator<Item = &Verified> {
+        self.unnamed.iter().filter_map(|id| self.held.get(id)).map(|held| &held.envelope)
+    }
+
+    /// What is waited for in the end where something waits for `missing`.
+    pub fn waited_for(&self, missing: &EnvelopeId) -> EnvelopeId {
         let mut last = *missing;
-        while let Some(held) = self.held.get(&last) {
-            if held.missing == last {
-                return self.take(&last);
-            }
+        while let Some(held) = self.held.get(&last).filter(|held| held.missing != last) {
             last = held.missing;
         }
-        None
+        last
     }
 
-    /// The authors of everything that waits for `missing`, or for what waits for it.
-    pub fn authors_after(&self, missing: &EnvelopeId) -> BTreeSet<DeviceId> {
+    /// Takes out one that waits until somebody names it.
+    pub fn take_unnamed(&mut self, id: &EnvelopeId) -> Option<Verified> {
+        if self.unnamed.contains(id) { self.take(id) } else { None }
+    }
+
+    /// Everything that waits for `missing`, or for what waits for it.
+    pub fn after(&self, missing: &EnvelopeId) -> Vec<&Verified> {
         let (mut met, mut open) = (BTreeSet::from([*missing]), vec![*missing]);
-        let mut authors = BTreeSet::new();
+        let mut found = Vec::new();
         while let Some(next) = open.pop() {
             for id in self.by_missing.get(&next).into_iter().flatten() {
                 if met.insert(*id) {
-                    authors.extend(self.held.get(id).map(|held| held.envelope.header().sender));
+                    found.extend(self.held.get(id).map(|held| &held.envelope));
                     open.push(*id);
                 }
             }
         }
-        authors
+        found
     }
 
     /// Takes out what waited for `arrived`, by id. It may turn out to wait for something else.
@@ -145,6 +155,7 @@ impl Waiting {
         let Held { envelope, missing, len, age } = self.held.remove(id)?;
         self.bytes -= len;
         self.by_age.remove(&age);
+        self.unnamed.remove(id);
         if let Some(waiters) = self.by_missing.get_mut(&missing) {
             waiters.remove(id);
             if waiters.is_empty() {

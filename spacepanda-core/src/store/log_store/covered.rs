@@ -8,9 +8,9 @@ use super::{
 };
 use crate::base::{EnvelopeId, Frontier, Result};
 
-/// A reader's tips of one log that are looked for among entries that are no tips here; of one more nothing
-/// is known, and what it covers is served. Whoever is honest shows at most `FORKS_MAX`, and comes to one
-/// place of each branch by what it is served. Fewer would not do: where serving stands must be found again.
+/// A reader's tips of one log that are looked for among entries that are no tips here. Whoever is honest shows
+/// at most `FORKS_MAX`, and comes to one place of each branch by what it is served; whoever shows more has
+/// made some up, and is served nothing of that log.
 const SOUGHT_MAX: usize = 2 * FORKS_MAX;
 
 /// The numbers of one branch that a reader lacks.
@@ -34,7 +34,7 @@ impl View<'_> {
         have: &Frontier,
     ) -> Result<Vec<Lacking>> {
         let mut covered = Covered::new(log);
-        let sought = covered.cover_tips(floor, have);
+        let Some(sought) = covered.cover_tips(floor, have) else { return Ok(Vec::new()) };
         // From the greatest on: what is found spares what it follows.
         for (number, mut ids) in sought.into_iter().rev() {
             for branch in covered.open_at(number) {
@@ -63,8 +63,13 @@ impl<'a> Covered<'a> {
         Self { log, next }
     }
 
-    /// Covers what ends a branch; gives the other tips that may cover something from `floor` on.
-    fn cover_tips(&mut self, floor: u64, have: &Frontier) -> BTreeMap<u64, BTreeSet<EnvelopeId>> {
+    /// Covers what ends a branch; gives the other tips that may cover something from `floor` on, `None` if
+    /// they are more than there can be.
+    fn cover_tips(
+        &mut self,
+        floor: u64,
+        have: &Frontier,
+    ) -> Option<BTreeMap<u64, BTreeSet<EnvelopeId>>> {
         let log = self.log;
         let ends: BTreeMap<EnvelopeId, (u16, &Branch)> =
             log.indexed().map(|(index, branch)| (branch.tip, (index, branch))).collect();
@@ -75,14 +80,14 @@ impl<'a> Covered<'a> {
                 Some((index, branch)) if branch.last == tip.number => {
                     self.cover(*index, tip.number);
                 }
-                _ if tip.number >= floor && left > 0 => {
+                _ if tip.number >= floor => {
+                    left = left.checked_sub(1)?;
                     sought.entry(tip.number).or_default().insert(tip.id);
-                    left -= 1;
                 }
                 _ => {}
             }
         }
-        sought
+        Some(sought)
     }
 
     /// The branches that have an entry at `number`, which is not covered and not their last.
@@ -118,6 +123,7 @@ impl<'a> Covered<'a> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::{
@@ -175,19 +181,22 @@ mod tests {
         let have = [tip(3, 3), tip(3, 13), tip(1, 1), tip(2, 12), tip(2, 23)];
         let sought = covered.cover_tips(2, &have.into_iter().collect());
         let ids = [12, 23].map(|id| EnvelopeId::new([id; 32]));
-        assert_eq!(sought, BTreeMap::from([(2, BTreeSet::from(ids))]));
+        assert_eq!(sought, Some(BTreeMap::from([(2, BTreeSet::from(ids))])));
         assert_eq!(covered.lacking(0).len(), 1);
         assert!(covered.open_at(2).is_empty());
     }
 
     #[test]
-    fn few_of_a_readers_tips_are_looked_for_however_many_they_show() {
+    fn whoever_shows_more_tips_than_there_can_be_is_served_nothing_of_the_log() {
         let log = forked();
-        let have = (0..3 * SOUGHT_MAX as u64).map(|number| {
+        let made_up = (0..=SOUGHT_MAX as u64).map(|number| {
             let id = EnvelopeId::new(*blake3::hash(&number.to_be_bytes()).as_bytes());
             Tip { number, id, ..tip(0, 0) }
         });
-        let sought = Covered::new(&log).cover_tips(0, &have.chain([tip(3, 23)]).collect());
+        let many: Frontier = made_up.clone().chain([tip(3, 23)]).collect();
+        assert_eq!(Covered::new(&log).cover_tips(0, &many), None);
+        let fewer = made_up.skip(1).collect();
+        let sought = Covered::new(&log).cover_tips(0, &fewer).unwrap();
         assert_eq!(sought.values().map(BTreeSet::len).sum::<usize>(), SOUGHT_MAX);
     }
 }

@@ -30,7 +30,7 @@ use view::{Found, View};
 
 /// Tips of one log at most. Honest devices never fork; a hostile one must not make its row grow without
 /// end.
-pub const FORKS_MAX: usize = 1_024;
+pub const FORKS_MAX: usize = 2_048;
 
 /// How many logs are read at once.
 const LOGS_PAGE_LEN: usize = 256;

@@ -274,7 +274,7 @@ async fn tips_that_nobody_wrote_cost_what_is_held_and_not_what_was_sent() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let (store, backend, entries) = taken(tree(&mut rng, 300)).await;
     let device = entry(1, 1).device;
-    let untrue = (0..20_000_u64).map(|n| {
+    let untrue = (0..2 * FORKS_MAX as u64).map(|n| {
         let id = EnvelopeId::new(*blake3::hash(&n.to_be_bytes()).as_bytes());
         Tip { device, number: 1 + n % 60, id }
     });

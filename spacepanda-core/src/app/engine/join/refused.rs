@@ -10,7 +10,10 @@ use crate::{
         server::Server,
     },
     base::{EnvelopeId, PeerId},
-    state::authority::{JoinRequest, Judged, Operation},
+    state::{
+        authority::{JoinRequest, Judged, Operation},
+        mls::tree::View,
+    },
 };
 
 impl Server {
@@ -19,39 +22,56 @@ impl Server {
     pub(super) fn find_outdone(&mut self, cx: &mut Cx<'_>) {
         let Some(join) = self.join.as_ref().filter(|join| !join.failed) else { return };
         let Ok(request) = JoinRequest::decode(&join.row.request) else { return };
-        let granted = self.authority.grants_of(&request);
+        let granted = self.lawful_grants(&request);
         let caught_up = self.caught_up.values().any(|channels| channels.contains(&self.control));
-        if !granted.is_empty() && caught_up {
-            let out = self.why_out(&request, &granted);
+        if granted.is_empty() || !caught_up {
+            return;
+        }
+        if let Some(out) = self.why_out(&request, &granted) {
             self.fail_join(out.code(), out.message(), cx);
         }
     }
 
-    /// Why somebody is out whom these admissions let in: of several reasons what was meant for them.
-    fn why_out(&self, request: &JoinRequest, granted: &[EnvelopeId]) -> Out {
+    /// The admissions by a request whose authors were entitled to them by what they knew.
+    fn lawful_grants(&self, request: &JoinRequest) -> Vec<EnvelopeId> {
+        let mut granted = self.authority.grants_of(request);
+        let standing = |id: &EnvelopeId| self.authority.operation(id).and_then(|it| it.standing);
+        granted.retain(|id| standing(id).is_some());
+        granted
+    }
+
+    /// Why somebody is out whom these admissions let in: of several reasons what was meant for them. `None`
+    /// if by another admission they may yet be in: a removal that knew of none of these ends no other.
+    fn why_out(&self, request: &JoinRequest, granted: &[EnvelopeId]) -> Option<Out> {
         let who = request.certificate.identity;
         let ended_by = self.authority.ended_by(&who).into_iter();
         let reasons = ended_by.filter_map(|id| match self.authority.operation(&id)? {
             // What ended an earlier time of theirs did not end this one.
             _ if self.is_before_all(&id, granted) => None,
             Judged { operation: Operation::Kick { target, .. }, .. } if *target == who => {
-                Some(Out::Removed)
+                Some(self.knew_any(&id, granted).then_some(Out::Removed))
             }
-            Judged { operation: Operation::Leave, author, .. } if author == who => Some(Out::Left),
-            Judged { operation: Operation::Admit(_), .. } => Some(Out::Late),
-            _ => Some(Out::Revoked),
+            Judged { operation: Operation::Leave, author, .. } if author == who => {
+                Some(self.knew_any(&id, granted).then_some(Out::Left))
+            }
+            Judged { operation: Operation::Admit(_), .. } => Some(Some(Out::Late)),
+            _ => Some(Some(Out::Revoked)),
         });
-        reasons.min().unwrap_or(Out::Late)
+        let reasons: Vec<Option<Out>> = reasons.collect();
+        match reasons.is_empty() {
+            true => Some(Out::Late),
+            false => reasons.into_iter().flatten().min(),
+        }
+    }
+
+    /// Whether an envelope has any of these in its past.
+    fn knew_any(&self, id: &EnvelopeId, any: &[EnvelopeId]) -> bool {
+        any.iter().any(|one| self.view().knows(id, one))
     }
 
     /// Whether an envelope is in the past of all these.
     fn is_before_all(&self, id: &EnvelopeId, all: &[EnvelopeId]) -> bool {
-        let dag = self.authority.dag();
-        let before = |one: &EnvelopeId| {
-            let pair = dag.index(id).zip(dag.index(one));
-            pair.is_some_and(|(id, one)| dag.is_before(id, one))
-        };
-        all.iter().all(before)
+        all.iter().all(|one| self.view().knows(one, id))
     }
 
     /// Somebody does not let this node's person in: the others are asked at once. Only what all say whom
@@ -66,7 +86,8 @@ impl Server {
         let Some(join) = self.join.as_mut() else { return };
         let answered = join.answered.insert(peer, refusal);
         let is_asking = join.is_open() && join.step < Some(JoinStep::Admitted);
-        if refusal.is_retryable() {
+        let is_led_to = node.links.is_for_join(&peer, &self.id);
+        if refusal.is_retryable() || !is_led_to {
             if is_asking && answered != Some(refusal) {
                 self.tell_refusal(node, &peer, refusal, cx);
             }
@@ -78,7 +99,9 @@ impl Server {
         let Some(refusal) = join.refusal.filter(|_| join.step < Some(JoinStep::Admitted)) else {
             return;
         };
-        if join.answered.len() >= join.link.addresses.len() {
+        let links = &node.links;
+        let led_to = join.answered.keys().filter(|peer| links.is_for_join(peer, &self.id));
+        if led_to.count() >= join.link.addresses.len() {
             return self.fail_join(refusal.code(), refusal.message(), cx);
         }
         let met = may_let_in(node, self.id, &self.matrix);

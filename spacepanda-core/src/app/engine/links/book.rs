@@ -33,8 +33,13 @@ impl Machine {
         cx: &mut Cx<'_>,
     ) {
         let me = self.node.device();
+        let is_claim = self.node.links.strangers_met().any(|stranger| stranger == from);
         let mut news = Vec::new();
         for record in records {
+            // One for whom nothing but a claim speaks says where they are themselves, and no more.
+            if is_claim && record.device != from {
+                continue;
+            }
             if record.device == me || !self.node.links.is_news(&record) || !record.is_sound() {
                 continue;
             }
@@ -101,16 +106,21 @@ impl Machine {
         self.servers.values().any(|server| server.authority.certified(device).is_some())
     }
 
-    /// Lets go of the records of those who count nowhere any more and have no link. They may count again
+    /// Lets go of the records of whoever is none of the devices that count, and has no link. They may count again
     /// when more is known, and are remembered among the strangers until then.
-    pub(in crate::app::engine) fn forget_records(&mut self, cx: &mut Cx<'_>) {
+    pub(in crate::app::engine) fn forget_records(
+        &mut self,
+        counting: &BTreeSet<DeviceId>,
+        cx: &mut Cx<'_>,
+    ) {
         // Nobody counts in a server that is still to be loaded.
         if !self.servers.values().all(|server| server.loaded) {
             return;
         }
-        let me = self.node.device();
-        let held = self.node.links.book.keys().copied();
-        let gone: Vec<_> = held.filter(|held| *held != me && !self.keeps(held)).collect();
+        let (me, links) = (self.node.device(), &self.node.links);
+        let keeps =
+            |held: &DeviceId| *held == me || counting.contains(held) || links.is_vouched_for(held);
+        let gone: Vec<_> = links.book.keys().copied().filter(|held| !keeps(held)).collect();
         for device in gone {
             cx.fx.batch.delete(VIEW, rows::address_key(&device));
             if let Some(record) = self.node.links.book.remove(&device) {
@@ -227,6 +237,11 @@ impl Links {
     /// Whether a device has a link, and more than a claim spoke for it.
     fn is_vouched_for(&self, peer: &PeerId) -> bool {
         self.peers.get(peer).is_some_and(|peer| peer.vouched)
+    }
+
+    /// The peers for whom more than a claim spoke.
+    pub(in crate::app::engine) fn vouched(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.peers.iter().filter(|(_, peer)| peer.vouched).map(|(device, _)| *device)
     }
 
     /// Notes that more than a claim speaks for a peer.

@@ -54,7 +54,7 @@ fn loads(alice: &mut ByHand, envelope: &Verified, is_held: bool) {
 }
 
 #[test]
-fn a_draft_stays_and_is_not_sent_while_its_message_is_held_without_its_body() {
+fn a_draft_stays_and_is_not_sent_while_its_message_is_held_and_cannot_be_read() {
     let envelope = sent();
     let (mut alice, id, channel, message) = writing();
     loads(&mut alice, &envelope, false);
@@ -75,7 +75,14 @@ fn a_draft_stays_and_is_not_sent_while_its_message_is_held_without_its_body() {
         let server = machine.servers.get_mut(&id).unwrap();
         server.body(&mut machine.node, channel, envelope.tip(), envelope.clone(), from, cx);
     });
-    assert_eq!((taken.bodies.len(), taken.batch.changes().len()), (1, 1));
+    assert_eq!((taken.bodies.len(), taken.batch.changes().len()), (1, 0));
+    assert_eq!(words(&alice).as_deref(), Some("the only copy"), "it cannot be read yet");
+
+    let (_, read) = alice.step(|machine, cx| {
+        let server = machine.servers.get_mut(&id).unwrap();
+        server.drop_draft(&channel, &message, cx);
+    });
+    assert_eq!(read.batch.changes().len(), 1);
     assert!(alice.server(&id).drafts.is_empty());
 }
 

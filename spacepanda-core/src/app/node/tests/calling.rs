@@ -104,5 +104,12 @@ async fn while_a_save_hangs_only_so_much_is_gathered_and_the_rest_waits_its_turn
 
 fn server(joined: bool) -> ServerSummary {
     let channels = vec![ChannelSummary { channel: CHANNEL, name: "general".to_owned() }];
-    ServerSummary { server: SERVER, name: "Pandas".to_owned(), channels, joined, member: joined }
+    ServerSummary {
+        server: SERVER,
+        name: "Pandas".to_owned(),
+        channels,
+        joined,
+        joining: !joined,
+        member: joined,
+    }
 }

@@ -1,4 +1,3 @@
-mod branches;
 mod devices;
 mod duels;
 mod gate;
