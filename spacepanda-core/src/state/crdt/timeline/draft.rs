@@ -29,8 +29,8 @@ pub struct Draft {
     /// When it was accepted.
     #[n(4)]
     pub at: Timestamp,
-    /// Whether its envelope is held in a log of one's own, and the body is not: then it is not sent again, and
-    /// stays as the only copy of its words here.
+    /// Whether its envelope is held in a log of one's own, and cannot be read yet: then it is not sent again,
+    /// and stays, as it may be the only copy of its words.
     #[n(5)]
     pub written: bool,
 }
