@@ -507,7 +507,7 @@ impl World<'_> {
     }
 
     /// Whether nobody means harm, and no copy of a node ran beside it.
-    fn each_speaks_alone(&self) -> bool {
+    pub(super) fn each_speaks_alone(&self) -> bool {
         self.puppets.is_empty() && self.known.cloned.is_empty()
     }
 

@@ -343,9 +343,9 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Runs until nothing but ticks has come of anything for a while. Where somebody means harm, also until
-    /// nobody waits to come back, or in: two of them can win with a commit that nobody holds or may follow,
-    /// and then pleas are hours apart. Among the honest nobody has to wait as long.
+    /// Runs until nothing but ticks has come of anything for a while. Where somebody means harm, or a copy ran,
+    /// also until nobody waits to come back, or in: two of them can win with a commit that nobody holds or may
+    /// follow, and then pleas are hours apart. Among others nobody has to wait as long.
     pub(super) fn until_quiet(&mut self) -> Result<(), String> {
         let begun = self.now;
         self.changed = self.now;
@@ -366,7 +366,7 @@ impl<'a> World<'a> {
     fn somebody_heals(&self) -> bool {
         let honest = (0..self.nodes.len()).filter(|node| !self.is_hostile(*node));
         let mut honest = honest.map(|node| &self.nodes[node]);
-        !self.puppets.is_empty() && honest.any(|node| (node.heals || node.is_let_in) && !node.gone)
+        !self.each_speaks_alone() && honest.any(|node| (node.heals || node.is_let_in) && !node.gone)
     }
 
     /// Lets the next thing happen, unless it is later than `until`.

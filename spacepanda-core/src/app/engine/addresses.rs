@@ -21,17 +21,40 @@ const REDIAL_MS_MAX: u64 = 120_000;
 const REDIAL_PART_OF_ABSENCE: u64 = 256;
 /// And never longer than this, however long it is away.
 const REDIAL_OF_ABSENT_MS_MAX: u64 = 30 * 60 * 1_000;
+/// How often others are told that what they have of this node's addresses is wrong: a copy of its store that runs says
+/// the same of the other ones.
+const CORRECTED_AGAIN: Duration = Duration::from_secs(10 * 60);
 /// At addresses where another device answers: who is meant tells others, mostly.
 const REDIAL_OF_MISTAKEN_MS: u64 = 24 * 60 * 60 * 1_000;
 
 impl Machine {
     /// Takes the addresses at which this node can be reached.
     pub(super) fn addresses(&mut self, addresses: Vec<String>, cx: &mut Cx<'_>) {
-        self.node.links.addresses.clone_from(&addresses);
+        self.node.links.addresses = addresses;
+        self.announce(0, cx);
+    }
+
+    /// Looks at a record of this node's own device that somebody else has: a copy of the store may have written
+    /// it elsewhere. Whoever believes it looks for this node there, until they are told otherwise.
+    pub(super) fn look_at_own_record(&mut self, record: &AddressRecord, cx: &mut Cx<'_>) {
+        let links = &self.node.links;
+        let held = links.book.get(&record.device).map(|held| held.number);
+        let is_due = links.corrected_at.is_none_or(|at| cx.now.since(at) >= CORRECTED_AGAIN);
+        let is_wrong = held < Some(record.number) && record.addresses != links.addresses;
+        if is_due && is_wrong && record.is_sound() {
+            self.node.links.corrected_at = Some(cx.now);
+            self.announce(record.number, cx);
+        }
+    }
+
+    /// Tells where this node is, by a record that is newer than its last and than `number`, also where a
+    /// clock was ahead then.
+    fn announce(&mut self, number: u64, cx: &mut Cx<'_>) {
         let account = self.node.me();
-        // Later than the last, also where the clock was ahead then.
         let held = self.node.links.book.get(&account.device()).map(|record| record.number);
-        let number = held.map_or(0, |held| held.saturating_add(1)).max(cx.now.micros());
+        let last = held.unwrap_or(0).max(number);
+        let number = last.saturating_add(1).max(cx.now.micros());
+        let addresses = self.node.links.addresses.clone();
         let record = AddressRecord::sign(&account.device_key, number, addresses);
         cx.fx.batch.put(VIEW, rows::address_key(&record.device), cbor::encode(&record));
         self.node.links.book.insert(record.device, record.clone());

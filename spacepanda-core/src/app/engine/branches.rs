@@ -5,6 +5,7 @@
 use super::{
     machine::{Cx, Node, Work},
     reconcile::TURN,
+    rows::Head,
     server::Server,
 };
 use crate::{
@@ -14,13 +15,12 @@ use crate::{
         envelope::{PayloadType, Verified},
         mls::VotePayload,
     },
-    store::FORKS_MAX,
 };
 
 /// Branches of one log that are kept though nobody names them.
 const UNNAMED_MAX: usize = 32;
 /// The same of those that begin by letting somebody in as their past allows: whoever is let in so is heard.
-const ADMITTING_MAX: usize = FORKS_MAX / 2;
+const ADMITTING_MAX: usize = 2 * UNNAMED_MAX;
 
 impl Server {
     /// Whether an envelope of the control channel, of which all the past is here, begins one branch more of a
@@ -33,21 +33,32 @@ impl Server {
             && !is_here(&envelope.id())
             && header.named().all(|id| is_here(&id))
             && !self.is_wanted(envelope)
+            && !self.admits_lawfully(envelope)
     }
 
     fn has_many_branches(&self, device: &DeviceId) -> bool {
-        self.control_channel().frontier.of(device).count() >= UNNAMED_MAX
+        self.branches_of(device) >= UNNAMED_MAX
     }
 
-    /// Whether a branch is kept however many there are: something by somebody else waits for it.
+    fn branches_of(&self, device: &DeviceId) -> usize {
+        self.control_channel().frontier.of(device).count()
+    }
+
+    /// Whether a branch is kept however many there are: the word of somebody else waits for it.
     fn is_wanted(&self, envelope: &Verified) -> bool {
-        if Bug::DropsTheUnnamed.is_planted() {
+        let Some(author) = self.authority.certified(&envelope.header().sender) else {
             return false;
-        }
-        let author = self.authority.certified(&envelope.header().sender);
+        };
         let mut after = self.waiting.after(&envelope.id()).into_iter();
-        after.any(|waits| self.speaker(waits).is_some_and(|who| Some(who) != author))
-            || self.admits_lawfully(envelope)
+        !Bug::DropsTheUnnamed.is_planted()
+            && after
+                .any(|waits| self.speaker(waits).is_some_and(|who| self.is_free_of(&who, &author)))
+    }
+
+    /// Whether what somebody names counts beside what `author` writes: it is not `author`, nor anybody whom only
+    /// `author` let in, as these can be whom they like.
+    fn is_free_of(&self, who: &IdentityId, author: &IdentityId) -> bool {
+        !self.authority.is_in_only_by(who, author)
     }
 
     /// Whose word an envelope is that waits, if they are a member: a device of theirs that counts wrote it, or one
@@ -66,11 +77,19 @@ impl Server {
     }
 
     fn admits_lawfully(&self, envelope: &Verified) -> bool {
-        let (header, control) = (envelope.header(), self.control_channel());
-        let Some(admission @ Operation::Admit(_)) = operation(envelope) else { return false };
+        let header = envelope.header();
+        if self.branches_of(&header.sender) >= ADMITTING_MAX {
+            return false;
+        }
+        let Some(Operation::Admit(request)) = operation(envelope) else { return false };
         let named: Vec<_> = header.named().collect();
-        control.frontier.of(&header.sender).count() < ADMITTING_MAX
-            && self.authority.check(&header.sender, header.timestamp, &named, &admission).is_ok()
+        request.server == self.id
+            && !self.is_member(&request.certificate.identity)
+            && request.verify().is_ok()
+            && self
+                .authority
+                .check(&header.sender, header.timestamp, &named, &Operation::Admit(request))
+                .is_ok()
     }
 
     /// Tries again the branch that something waits for in the end which waits for `missing`.
@@ -95,12 +114,11 @@ impl Server {
         }
     }
 
-    /// Names the heads of logs that have so many branches that others may not keep these, when it is this
-    /// device's turn: by a vote for where it stands, which says nothing new.
+    /// Names the branches of logs that have so many that others may not keep these, when it is this device's
+    /// turn: by a vote for where it stands, which says nothing new.
     pub(super) fn name_branches(&mut self, node: &mut Node, cx: &mut Cx<'_>) {
         let stand = self.stand.filter(|stand| Some(*stand) == self.head);
-        let Some(state) = stand.filter(|_| self.may_commit(node) && self.has_heads_to_name(node))
-        else {
+        let Some(state) = stand.filter(|_| self.may_commit(node) && self.has_to_name(node)) else {
             self.name_branches_at = None;
             return;
         };
@@ -114,12 +132,37 @@ impl Server {
         }
     }
 
-    fn has_heads_to_name(&self, node: &Node) -> bool {
-        let me = Some(node.me().identity());
-        let control = self.control_channel();
-        let forked = control.frontier.forked(UNNAMED_MAX);
-        let mut others = forked.filter(|device| self.authority.certified(device) != me);
-        others.any(|device| control.has_head_of(&device))
+    /// Whether there are branches of a log with many that nobody has named whose word counts beside its author's,
+    /// and this node's person is such a one.
+    fn has_to_name(&self, node: &Node) -> bool {
+        let (me, control) = (node.me().identity(), self.control_channel());
+        let mut forked = control.frontier.forked(UNNAMED_MAX);
+        forked.any(|device| {
+            let author = self.authority.certified(&device);
+            author.is_some_and(|author| {
+                self.is_free_of(&me, &author) && self.lacks_names(&device, &author)
+            })
+        })
+    }
+
+    fn lacks_names(&self, device: &DeviceId, author: &IdentityId) -> bool {
+        let names = |head: &Head| {
+            let who = self.matrix.device(&head.tip.device);
+            who.is_some_and(|who| self.is_free_of(&who, author))
+        };
+        let heads = self.control_channel().heads().into_iter().filter(names);
+        let heads: Vec<EnvelopeId> = heads.map(|head| head.tip.id).collect();
+        let dag = self.authority.dag();
+        dag.closure(&heads).is_ok_and(|past| dag.lacks_branch(&past, device))
+    }
+
+    /// Whether what this node's person writes is to name heads of a device: their word makes nobody keep many
+    /// branches of somebody by whom alone they are in, and would wait for them with others.
+    pub(super) fn may_name(&self, node: &Node, device: &DeviceId) -> bool {
+        !self.has_many_branches(device)
+            || self.authority.certified(device).is_none_or(|author| {
+                author == node.me().identity() || self.is_free_of(&node.me().identity(), &author)
+            })
     }
 }
 

@@ -201,11 +201,6 @@ impl Channel {
         heads
     }
 
-    /// Whether nothing held names an entry of this device's.
-    pub(super) fn has_head_of(&self, device: &DeviceId) -> bool {
-        self.heads.values().any(|head| head.tip.device == *device)
-    }
-
     /// Whether an envelope follows a tip of its log: then there is a place for it.
     pub(super) fn follows_a_tip(&self, header: &Header) -> bool {
         let follows = |tip: Tip| {

@@ -47,6 +47,8 @@ pub(super) struct Links {
     pub(super) strangers: BTreeMap<DeviceId, AddressRecord>,
     pub(super) redials: BTreeMap<DeviceId, Redial>,
     pub addresses: Vec<String>,
+    /// When others were last told that they had wrong ones.
+    pub(super) corrected_at: Option<Timestamp>,
 }
 
 struct Open {
@@ -65,6 +67,8 @@ pub(super) struct Peer {
     since: Timestamp,
     /// The servers that one of us joins by the other.
     joins: BTreeSet<ServerId>,
+    /// Those of them to which an invite of this node's led, which dialled them for it.
+    led_to: BTreeSet<ServerId>,
     /// The server of which they have shown, when they dialled, that they know it.
     claims: Option<ServerId>,
     /// Whether more than a claim spoke for them: a certificate that is known here, or an invite.
@@ -110,6 +114,7 @@ impl Links {
             dialled_by: device,
             since,
             joins,
+            led_to: BTreeSet::new(),
             claims: None,
             vouched: true,
             told: BTreeSet::new(),
@@ -133,6 +138,11 @@ impl Links {
     /// Whether a link was made for a join of `server`.
     pub(super) fn is_for_join(&self, peer: &PeerId, server: &ServerId) -> bool {
         self.peers.get(peer).is_some_and(|peer| peer.joins.contains(server))
+    }
+
+    /// Whether an invite to `server` led this node to a peer.
+    pub(super) fn is_led_to(&self, peer: &PeerId, server: &ServerId) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.led_to.contains(server))
     }
 
     /// Whether a peer says that they are a member of `server`, and knows at least that there is one.
@@ -308,6 +318,10 @@ impl Machine {
             Some(Dial::Member(_)) => None,
             None => self.servers.values().find(invited).map(|server| server.id),
         };
+        let led_to = match &open.dial {
+            Some(Dial::Join(server, ..)) => BTreeSet::from([*server]),
+            _ => BTreeSet::new(),
+        };
         let claimed = |server: &&Server| open.session.knows(&meeting_of_members(&server.id));
         let claims = self.servers.values().find(claimed).map(|server| server.id);
         let vouched = shares || joins.is_some();
@@ -332,7 +346,7 @@ impl Machine {
         let since = cx.now;
         let joins = joins.into_iter().collect();
         let told = BTreeSet::new();
-        let met = Peer { link, identity, dialled_by, since, joins, claims, vouched, told };
+        let met = Peer { link, identity, dialled_by, since, joins, led_to, claims, vouched, told };
         self.welcome(peer, met, me, cx)
     }
 
@@ -344,6 +358,8 @@ impl Machine {
             // Whichever stays serves what both were made for.
             old.joins.append(&mut new.joins);
             new.joins = old.joins.clone();
+            old.led_to.append(&mut new.led_to);
+            new.led_to = old.led_to.clone();
             old.claims = old.claims.or(new.claims);
             new.claims = old.claims;
             let at_once = cx.now.since(old.since) < AT_ONCE;

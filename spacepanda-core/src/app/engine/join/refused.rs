@@ -86,7 +86,7 @@ impl Server {
         let Some(join) = self.join.as_mut() else { return };
         let answered = join.answered.insert(peer, refusal);
         let is_asking = join.is_open() && join.step < Some(JoinStep::Admitted);
-        let is_led_to = node.links.is_for_join(&peer, &self.id);
+        let is_led_to = node.links.is_led_to(&peer, &self.id);
         if refusal.is_retryable() || !is_led_to {
             if is_asking && answered != Some(refusal) {
                 self.tell_refusal(node, &peer, refusal, cx);
@@ -100,7 +100,8 @@ impl Server {
             return;
         };
         let links = &node.links;
-        let led_to = join.answered.keys().filter(|peer| links.is_for_join(peer, &self.id));
+        let for_good = join.answered.iter().filter(|(_, refusal)| !refusal.is_retryable());
+        let led_to = for_good.filter(|(peer, _)| links.is_led_to(peer, &self.id));
         if led_to.count() >= join.link.addresses.len() {
             return self.fail_join(refusal.code(), refusal.message(), cx);
         }

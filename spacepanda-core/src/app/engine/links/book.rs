@@ -40,7 +40,11 @@ impl Machine {
             if is_claim && record.device != from {
                 continue;
             }
-            if record.device == me || !self.node.links.is_news(&record) || !record.is_sound() {
+            if record.device == me {
+                self.look_at_own_record(&record, cx);
+                continue;
+            }
+            if !self.node.links.is_news(&record) || !record.is_sound() {
                 continue;
             }
             if !self.keeps(&record.device) {

@@ -145,6 +145,7 @@ impl World {
             dialled_by: device(person, number),
             since: NOW,
             joins: BTreeSet::new(),
+            led_to: BTreeSet::new(),
             claims: None,
             vouched,
             told: BTreeSet::new(),
