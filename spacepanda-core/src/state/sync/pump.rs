@@ -1,10 +1,15 @@
 //! What is due to one peer, gathered until all that was queued has been taken.
 
+use std::cmp::Reverse;
+
 use super::{
-    FrontierSync,
+    FrontierSync, TIPS_PER_PEER_MAX,
     frame::{ChannelDigest, DIGESTS_PER_FRAME, Frame, List, TIPS_PER_FRAME},
 };
 use crate::base::{ChannelId, Frontier, PeerId, Tip};
+
+/// Tips of one channel that are shown: a part of what a peer may hold of them.
+const SHOWN_MAX: usize = TIPS_PER_PEER_MAX / 2;
 
 impl FrontierSync {
     /// Sends what is due to one peer. All that was queued before has been taken by the driver.
@@ -57,7 +62,7 @@ impl FrontierSync {
         if !std::mem::take(&mut exchange.round.frontier_due) {
             return;
         }
-        let tips: Vec<Tip> = scope.shown(&known.frontier).collect();
+        let tips = some_of(scope.shown(&known.frontier).collect());
         let gaps = exchange.round.gaps.iter().flat_map(|device| known.frontier.of(device));
         let behind: Vec<Tip> = gaps.filter(|tip| scope.is_below_floor(tip)).collect();
         let number = exchange.number;
@@ -76,5 +81,38 @@ impl FrontierSync {
             let more = page + 1 < pages;
             self.send(peer, Some(channel), &Frame::Frontier { channel, round: number, tips, more });
         }
+    }
+}
+
+/// As many tips as may be shown. Of more the longest logs': whoever has those is served again what is short.
+fn some_of(mut tips: Vec<Tip>) -> Vec<Tip> {
+    if tips.len() > SHOWN_MAX {
+        tips.sort_unstable_by_key(|tip| (Reverse(tip.number), *tip));
+        tips.truncate(SHOWN_MAX);
+        tips.sort_unstable();
+    }
+    tips
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{DeviceId, EnvelopeId};
+
+    #[test]
+    fn of_more_tips_than_a_peer_takes_the_longest_logs_are_shown() {
+        let tip = |n: usize| {
+            let mut device = [0; 32];
+            device[..8].copy_from_slice(&n.to_be_bytes());
+            let number = if n % 3 == 0 { 1 } else { 2 };
+            Tip { device: DeviceId::new(device), number, id: EnvelopeId::new(device) }
+        };
+        let many: Vec<Tip> = (0..SHOWN_MAX + 100).map(tip).collect();
+        let some = some_of(many.clone());
+        assert_eq!(some.len(), SHOWN_MAX);
+        assert!(some.is_sorted());
+        let long = |tips: &[Tip]| tips.iter().filter(|tip| tip.number == 2).count();
+        assert_eq!(long(&some), long(&many));
+        assert_eq!(some_of(many[..SHOWN_MAX].to_vec()), many[..SHOWN_MAX]);
     }
 }
