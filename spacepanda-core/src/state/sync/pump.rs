@@ -104,7 +104,7 @@ mod tests {
         let tip = |n: usize| {
             let mut device = [0; 32];
             device[..8].copy_from_slice(&n.to_be_bytes());
-            let number = if n % 3 == 0 { 1 } else { 2 };
+            let number = if n.is_multiple_of(3) { 1 } else { 2 };
             Tip { device: DeviceId::new(device), number, id: EnvelopeId::new(device) }
         };
         let many: Vec<Tip> = (0..SHOWN_MAX + 100).map(tip).collect();
