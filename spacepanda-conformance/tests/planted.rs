@@ -113,8 +113,8 @@ fn plan(bug: Bug, seed: u64) -> Plan {
 /// What a story came to that it must not, though nobody is left behind in the end: whoever cannot enter by
 /// a package that was used pleads with another.
 fn amiss(bug: Bug, totals: &Totals) -> Option<String> {
-    let burnt = bug == Bug::BurnsThePackage && totals.packages_reused == 0;
-    burnt.then(|| "the key package of a lost addition opened no other welcome".to_owned())
+    let burnt = bug == Bug::BurnsThePackage && totals.pleas > 0;
+    burnt.then(|| "somebody pleads whose key package was used for them a second time".to_owned())
 }
 
 /// The world that finds a bug soonest: a small one mostly, since seeds are run in order and each is the

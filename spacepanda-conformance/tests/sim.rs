@@ -77,7 +77,10 @@ fn all(seeds: u64) -> bool {
     });
     println!("{held} of {} runs of {STEPS} steps hold", held + failed);
     totals.counts().for_each(|(name, count)| println!("{count:>12} {}", name.replace('_', " ")));
-    failed == 0
+    if totals.deeds == 0 {
+        println!("FAILED: nobody who means harm did any");
+    }
+    failed == 0 && totals.deeds > 0
 }
 
 /// Whether a seed does not make the same run again, here or in another process.

@@ -106,6 +106,8 @@ totals! {
     failed_saves,
     /// Reads that failed.
     failed_loads,
+    /// What members did who mean harm.
+    deeds,
     /// Links lost.
     losses,
     /// Links made, counted at each end.

@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use minicbor::{Decode, Encode};
 use spacepanda_core::{
     base::{
-        ChannelId, DeviceId, EnvelopeId, Frontier, Name, Result, Secret, ServerId, StateId, cbor,
+        ChannelId, DeviceId, EnvelopeId, Error, ErrorKind, Frontier, Name, Result, Secret,
+        ServerId, StateId, cbor,
     },
     state::{
         authority::{Operation, control_channel},
@@ -70,8 +71,8 @@ impl Held {
         server: ServerId,
         channels: &BTreeSet<ChannelId>,
     ) -> Result<Option<Self>> {
-        let account = kept.row(&NODE, ACCOUNT)?.and_then(|row| account(&row));
-        let Some((me, identity)) = account else { return Ok(None) };
+        let Some(row) = kept.row(&NODE, ACCOUNT)? else { return Ok(None) };
+        let (me, identity) = account(&row).ok_or_else(|| unreadable("the account"))?;
         let control = control_channel(&server);
         let mut logs = BTreeMap::new();
         for channel in channels.iter().chain([&control]) {
@@ -117,8 +118,13 @@ impl Held {
     }
 }
 
+/// Else a member who means harm would do none, and nobody would notice.
+fn unreadable(what: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("read what a node keeps: {what} has another form"))
+}
+
 fn account(row: &[u8]) -> Option<(Me, KeyPair)> {
-    let account: Account = cbor::decode(row).ok()?;
+    let account: Account = cbor::decode_lenient(row).ok()?;
     let me = Me {
         certificate: VerifiedCertificate::decode(&account.certificate).ok()?,
         device: KeyPair::from_secret(Secret::new(account.device)),
@@ -129,7 +135,7 @@ fn account(row: &[u8]) -> Option<(Me, KeyPair)> {
 fn groups(kept: &Kept) -> Result<Vec<Group>> {
     let mut groups = Vec::new();
     for (key, row) in kept.prefix(&TREE, &bytes::Bytes::new())? {
-        let Ok(state) = cbor::decode_lenient::<State>(&row) else { continue };
+        let state = cbor::decode_lenient::<State>(&row).map_err(|_| unreadable("a state"))?;
         let rows = kept.prefix(&MLS, &key)?;
         if let Some(group) = group(&key, &rows) {
             debug_assert_eq!(group.state_id(), state.state);

@@ -93,6 +93,7 @@ impl World<'_> {
         let plot = Plot::new(held, deed, self.now, honest.collect(), links, puppet, messages);
         let errands = plot.errands(deed.malice);
         self.note(Kind::World, who, format_args!("{deed:?}: {} errands", errands.len()));
+        self.outcome.deeds += usize::from(!errands.is_empty());
         let now = self.now;
         let acts = self.nodes[puppet].puppet_mut().map(|it| it.send(errands, now));
         acts.into_iter().flatten().for_each(|act| self.act(puppet, act));

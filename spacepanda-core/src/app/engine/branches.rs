@@ -2,6 +2,8 @@
 //! different ones to different people. Some are kept as they come, and named by whoever keeps them; any
 //! more are kept only if somebody else names them. So all come to hold the same.
 
+use std::time::Duration;
+
 use super::{
     machine::{Cx, Node, Work},
     reconcile::TURN,
@@ -9,7 +11,7 @@ use super::{
     server::Server,
 };
 use crate::{
-    base::{Bug, DeviceId, EnvelopeId, IdentityId},
+    base::{Bug, DeviceId, EnvelopeId, IdentityId, Tip},
     state::{
         authority::Operation,
         envelope::{PayloadType, Verified},
@@ -17,6 +19,9 @@ use crate::{
     },
 };
 
+/// The longest that the first in turn waits before it names any: the first time it waits for a moment, then
+/// twice as long each time.
+const WAIT_MAX: Duration = Duration::from_secs(10 * 60);
 /// Branches of one log that are kept though nobody names them.
 const UNNAMED_MAX: usize = 32;
 /// The same of those that begin by letting somebody in as their past allows: whoever is let in so is heard.
@@ -123,17 +128,20 @@ impl Server {
             return;
         };
         let turn = u32::try_from(self.turn(node)).unwrap_or(u32::MAX);
-        let wait = TURN.saturating_mul(turn.saturating_add(1));
+        let doubled = 2_u32.saturating_pow(self.named_branches);
+        let wait =
+            TURN.saturating_mul(doubled).min(WAIT_MAX).saturating_mul(turn.saturating_add(1));
         let at = *self.name_branches_at.get_or_insert(cx.now.saturating_add(wait));
         if at <= cx.now {
             self.name_branches_at = None;
+            self.named_branches += 1;
             let payload = VotePayload { state }.encode();
             self.write_control(node, PayloadType::Vote, payload, cx);
         }
     }
 
-    /// Whether there are branches of a log with many that nobody has named whose word counts beside its author's,
-    /// and this node's person is such a one.
+    /// Whether there are tips of a log with many that nobody has named whose word counts beside its author's,
+    /// and this node's person is such a one. What prolongs a branch here can begin one elsewhere.
     fn has_to_name(&self, node: &Node) -> bool {
         let (me, control) = (node.me().identity(), self.control_channel());
         let mut forked = control.frontier.forked(UNNAMED_MAX);
@@ -153,7 +161,9 @@ impl Server {
         let heads = self.control_channel().heads().into_iter().filter(names);
         let heads: Vec<EnvelopeId> = heads.map(|head| head.tip.id).collect();
         let dag = self.authority.dag();
-        dag.closure(&heads).is_ok_and(|past| dag.lacks_branch(&past, device))
+        let Ok(past) = dag.closure(&heads) else { return false };
+        let is_named = |tip: Tip| dag.index(&tip.id).is_none_or(|at| dag.holds(&past, at));
+        !self.control_channel().frontier.of(device).all(is_named)
     }
 
     /// Whether what this node's person writes is to name heads of a device: their word makes nobody keep many

@@ -110,6 +110,8 @@ pub(super) struct Server {
     pub start_over_at: Option<Timestamp>,
     /// When to name the branches of a log that has many.
     pub name_branches_at: Option<Timestamp>,
+    /// How often that was done in this run.
+    pub named_branches: u32,
     pub gaps: Gaps,
     pub counts: Counts,
 }
@@ -195,6 +197,7 @@ impl Server {
             roots: Roots::default(),
             start_over_at: None,
             name_branches_at: None,
+            named_branches: 0,
             gaps: Gaps::default(),
             counts: Counts::default(),
         }

@@ -116,15 +116,6 @@ impl Dag {
         Ok(index)
     }
 
-    /// Whether a closed set holds nothing of some branch of a device's log.
-    pub fn lacks_branch(&self, past: &Past, device: &DeviceId) -> bool {
-        let mut chains = (0..).zip(&self.chains);
-        chains.any(|(chain, envelopes)| {
-            past.reach(chain) == 0
-                && envelopes.first().is_some_and(|first| self.device(*first) == *device)
-        })
-    }
-
     /// The chain of which this is the last.
     fn continued(&self, id: &EnvelopeId) -> Option<usize> {
         let at = self.index(id)?;
