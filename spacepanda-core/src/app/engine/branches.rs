@@ -51,19 +51,11 @@ impl Server {
 
     /// Whether a branch is kept however many there are: the word of somebody else waits for it.
     fn is_wanted(&self, envelope: &Verified) -> bool {
-        let Some(author) = self.authority.certified(&envelope.header().sender) else {
-            return false;
-        };
+        let author = self.authority.certified(&envelope.header().sender);
+        let is_other = |who: IdentityId| Some(who) != author;
         let mut after = self.waiting.after(&envelope.id()).into_iter();
         !Bug::DropsTheUnnamed.is_planted()
-            && after
-                .any(|waits| self.speaker(waits).is_some_and(|who| self.is_free_of(&who, &author)))
-    }
-
-    /// Whether what somebody names counts beside what `author` writes: it is not `author`, nor anybody whom only
-    /// `author` let in, as these can be whom they like.
-    fn is_free_of(&self, who: &IdentityId, author: &IdentityId) -> bool {
-        !self.authority.is_in_only_by(who, author)
+            && after.any(|waits| self.speaker(waits).is_some_and(is_other))
     }
 
     /// Whose word an envelope is that waits, if they are a member: a device of theirs that counts wrote it, or one
@@ -140,23 +132,21 @@ impl Server {
         }
     }
 
-    /// Whether there are tips of a log with many that nobody has named whose word counts beside its author's,
-    /// and this node's person is such a one. What prolongs a branch here can begin one elsewhere.
+    /// Whether there are tips of a log with many, of somebody else, that no member but its author has named.
+    /// What prolongs a branch here can begin one elsewhere.
     fn has_to_name(&self, node: &Node) -> bool {
         let (me, control) = (node.me().identity(), self.control_channel());
         let mut forked = control.frontier.forked(UNNAMED_MAX);
         forked.any(|device| {
             let author = self.authority.certified(&device);
-            author.is_some_and(|author| {
-                self.is_free_of(&me, &author) && self.lacks_names(&device, &author)
-            })
+            author.is_some_and(|author| author != me && self.lacks_names(&device, &author))
         })
     }
 
     fn lacks_names(&self, device: &DeviceId, author: &IdentityId) -> bool {
         let names = |head: &Head| {
             let who = self.matrix.device(&head.tip.device);
-            who.is_some_and(|who| self.is_free_of(&who, author))
+            who.is_some_and(|who| who != *author)
         };
         let heads = self.control_channel().heads().into_iter().filter(names);
         let heads: Vec<EnvelopeId> = heads.map(|head| head.tip.id).collect();
@@ -164,15 +154,6 @@ impl Server {
         let Ok(past) = dag.closure(&heads) else { return false };
         let is_named = |tip: Tip| dag.index(&tip.id).is_none_or(|at| dag.holds(&past, at));
         !self.control_channel().frontier.of(device).all(is_named)
-    }
-
-    /// Whether what this node's person writes is to name heads of a device: their word makes nobody keep many
-    /// branches of somebody by whom alone they are in, and would wait for them with others.
-    pub(super) fn may_name(&self, node: &Node, device: &DeviceId) -> bool {
-        !self.has_many_branches(device)
-            || self.authority.certified(device).is_none_or(|author| {
-                author == node.me().identity() || self.is_free_of(&node.me().identity(), &author)
-            })
     }
 }
 

@@ -275,10 +275,6 @@ impl Server {
             join.again_at = again;
             return;
         }
-        if join.step == Some(JoinStep::Admitted) {
-            // Nothing is to be seen of that: whoever refuses is heard again.
-            join.step = Some(JoinStep::Requested);
-        }
         join.asked.insert(peer, cx.now);
         *join.owed.entry(peer).or_default() += 1;
         join.next_ask = Some(cx.now.saturating_add(least));

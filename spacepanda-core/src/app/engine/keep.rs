@@ -110,8 +110,11 @@ impl Server {
                     && !self.waiting.has_room_for_strangers() => {}
             Verdict::Wait(missing, tip) => {
                 let channel = envelope.header().channel;
+                let waited = self.waiting.contains(&envelope.id());
                 if self.waiting.park(envelope, missing).is_ok() {
-                    self.try_unnamed(node, &missing);
+                    if !waited {
+                        self.try_unnamed(node, &missing);
+                    }
                     if let (Some(tip), Some(ask)) = (tip, from)
                         && channel != self.control
                     {

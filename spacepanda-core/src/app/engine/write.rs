@@ -68,7 +68,6 @@ impl Server {
     fn control_heads(&self, node: &Node, channel: &ChannelId) -> Vec<Head> {
         let (control, dag) = (self.control_channel(), self.authority.dag());
         let mut heads = control.heads();
-        heads.retain(|head| self.may_name(node, &head.tip.device));
         if heads.len() > NAMED_MAX {
             let counts = |head: &Head| self.matrix.device(&head.tip.device).is_some();
             let knows = |head: &Head| {

@@ -95,37 +95,6 @@ impl Authority {
         member.admitted_by.iter().copied().collect()
     }
 
-    /// Whether somebody is a member only by what `host` did, or people did who are in only by that: they can be
-    /// as many as `host` likes. Nobody is whom the genesis made a member, but for `host`.
-    pub fn is_in_only_by(&self, who: &IdentityId, host: &IdentityId) -> bool {
-        self.hangs_on(who, host, &mut BTreeMap::new())
-    }
-
-    fn hangs_on(
-        &self,
-        who: &IdentityId,
-        host: &IdentityId,
-        known: &mut BTreeMap<IdentityId, bool>,
-    ) -> bool {
-        if who == host {
-            return true;
-        }
-        if let Some(known) = known.get(who) {
-            return *known;
-        }
-        // Who let each other in round about were let in by nobody else.
-        known.insert(*who, true);
-        let admits = self.admits_of(who);
-        let mut hangs = !admits.is_empty();
-        for op in admits.iter().filter_map(|id| self.log.dag.index(id)).map(|at| self.log.op(at)) {
-            let issuer = op.invite().map(|invite| self.log.op(invite).author);
-            hangs &= self.hangs_on(&op.author, host, known)
-                || issuer.is_some_and(|issuer| self.hangs_on(&issuer, host, known));
-        }
-        known.insert(*who, hangs);
-        hangs
-    }
-
     /// The request of the newest admission by which somebody is a member: by its key package their
     /// device is added to the group.
     pub fn request_of(&self, identity: &IdentityId) -> Option<&JoinRequest> {

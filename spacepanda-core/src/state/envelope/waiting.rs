@@ -79,6 +79,11 @@ impl Waiting {
             && self.bytes < WAITING_BYTES_MAX / WAITING_OF_STRANGERS_PART
     }
 
+    /// Whether an envelope waits.
+    pub fn contains(&self, id: &EnvelopeId) -> bool {
+        self.held.contains_key(id)
+    }
+
     /// Whether anything waits for `missing`, which does not wait itself.
     pub fn waits_for(&self, missing: &EnvelopeId) -> bool {
         self.by_missing.contains_key(missing) && !self.held.contains_key(missing)

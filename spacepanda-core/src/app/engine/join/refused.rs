@@ -85,9 +85,10 @@ impl Server {
     ) {
         let Some(join) = self.join.as_mut() else { return };
         let answered = join.answered.insert(peer, refusal);
-        let is_asking = join.is_open() && join.step < Some(JoinStep::Admitted);
+        let is_asking = join.is_open() && join.step < Some(JoinStep::Syncing);
+        let may_end = join.step < Some(JoinStep::Admitted);
         let is_led_to = node.links.is_led_to(&peer, &self.id);
-        if refusal.is_retryable() || !is_led_to {
+        if refusal.is_retryable() || !is_led_to || !may_end {
             if is_asking && answered != Some(refusal) {
                 self.tell_refusal(node, &peer, refusal, cx);
             }
