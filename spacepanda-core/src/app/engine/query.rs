@@ -202,11 +202,6 @@ impl Server {
 
     fn message(&self, channel: ChannelId, row: &Row, cx: &Cx<'_>) -> Message {
         let (entry, tip) = (&row.entry, tip_of(row));
-        // Whoever holds it can perhaps not read it either.
-        let state_max = match self.own_words(&channel, entry) {
-            Some(_) => MessageState::Sent,
-            None => MessageState::Delivered,
-        };
         Message {
             id: entry.message,
             channel,
@@ -216,7 +211,7 @@ impl Server {
             text: self.text_of(&channel, entry, &tip),
             at: entry.at.min(cx.now),
             state: if entry.own {
-                self.state_of(&channel, &entry.device, row.place.number).min(state_max)
+                self.state_of(&channel, &entry.device, row.place.number)
             } else {
                 MessageState::Delivered
             },
