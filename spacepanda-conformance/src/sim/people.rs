@@ -183,6 +183,8 @@ impl World<'_> {
         let code = reply.as_ref().err().map(AppError::code);
         let cloned = self.outcome.clones > 0
             && matches!(code, Some("device.cloned" | "device.revoked" | "device.unsure"));
+        // So is one that went on from an older copy, where nothing outside it says so, until it meets somebody.
+        let unsure = code == Some("device.unsure") && self.nodes[node].restored.is_some();
         match (asked, reply) {
             (_, Err(error)) if error.code() == "internal" => {
                 return Err(format!("node {node} is answered {error}"));
@@ -194,7 +196,7 @@ impl World<'_> {
             (
                 Asked::Do(step) | Asked::Join { step, .. } | Asked::Invite { step: Some(step), .. },
                 Err(_),
-            ) if cloned => self.again(step),
+            ) if cloned || unsure => self.again(step),
             (Asked::Where, Ok(Reply::Servers(servers))) => self.looks_round(node, &servers),
             (Asked::Check, answer) => self.story.answer = Some(answer),
             (Asked::Server, Ok(Reply::Server { server, channel: Some(channel) })) => {
