@@ -183,7 +183,7 @@ impl World<'_> {
         let code = reply.as_ref().err().map(AppError::code);
         let cloned = self.outcome.clones > 0
             && matches!(code, Some("device.cloned" | "device.revoked" | "device.unsure"));
-        // So is one that went on from an older copy, where nothing outside it says so, until it meets somebody.
+        // Who went on from an older copy, beside which nothing says that it is one, must meet somebody first.
         let unsure = code == Some("device.unsure") && self.nodes[node].restored.is_some();
         match (asked, reply) {
             (_, Err(error)) if error.code() == "internal" => {

@@ -9,7 +9,7 @@ use spacepanda_core::{
             GENESIS_VERSION, Genesis, HeardLine, IssueInvite, JoinRequest, Operation, Role,
         },
         crdt::StructureOp,
-        envelope::{Header, PayloadType, Verified},
+        envelope::{Header, PayloadType, Verified, order_after},
         identity::{DeviceCertificate, KeyPair},
         link::Kind,
         mls::VotePayload,
@@ -133,7 +133,7 @@ impl Plot {
         let header = first.header();
         let name = Name::new("after").expect("a short word is a name");
         let payload = Operation::SetNickname { target: None, name }.encode();
-        let order = header.order + 1;
+        let order = order_after(header.timestamp, [header.order]);
         let (sequence, previous) = (header.sequence + 1, Some(first.id()));
         let header = Header { sequence, previous, parents: Vec::new(), payload, ..header.clone() };
         Verified::sign(Header { order, ..header }, None, &self.held.me.device).ok()

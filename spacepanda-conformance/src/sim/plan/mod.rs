@@ -100,8 +100,9 @@ impl Plan {
 
     /// Whether somebody forks their log more often than is kept as it comes.
     pub(super) fn crowds(&self) -> bool {
-        let crowds = |what: &What| matches!(what, What::Harm(deed) if matches!(deed.malice, Malice::Crowd | Malice::Snare));
-        self.entries.iter().any(|entry| crowds(&entry.what))
+        let crowds = |malice| matches!(malice, Malice::Crowd | Malice::Snare);
+        let mut whats = self.entries.iter().map(|entry| &entry.what);
+        whats.any(|what| matches!(what, What::Harm(deed) if crowds(deed.malice)))
     }
 
     /// When the last of its entries is over.

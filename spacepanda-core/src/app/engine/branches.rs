@@ -62,12 +62,9 @@ impl Server {
     /// that introduces itself by it.
     fn speaker(&self, envelope: &Verified) -> Option<IdentityId> {
         let device = envelope.header().sender;
-        self.matrix.device(&device).or_else(|| match operation(envelope)? {
+        self.matrix.device(&device).or_else(|| match self.authority.read(envelope)? {
             Operation::AddDevice { certificate } => {
-                let is_theirs = certificate.device == device
-                    && self.is_member(&certificate.identity)
-                    && certificate.clone().verify().is_ok();
-                is_theirs.then_some(certificate.identity)
+                Some(certificate.identity).filter(|who| self.is_member(who))
             }
             _ => None,
         })
@@ -78,35 +75,30 @@ impl Server {
         if self.branches_of(&header.sender) >= ADMITTING_MAX {
             return false;
         }
-        let Some(Operation::Admit(request)) = operation(envelope) else { return false };
+        let Some(admission) = self.authority.read(envelope) else { return false };
+        let Operation::Admit(request) = &admission else { return false };
         let named: Vec<_> = header.named().collect();
-        request.server == self.id
-            && !self.is_member(&request.certificate.identity)
-            && request.verify().is_ok()
-            && self
-                .authority
-                .check(&header.sender, header.timestamp, &named, &Operation::Admit(request))
-                .is_ok()
+        let (device, at) = (&header.sender, header.timestamp);
+        !self.is_member(&request.certificate.identity)
+            && self.authority.check(device, at, &named, &admission).is_ok()
     }
 
     /// Tries again the branch that something waits for in the end which waits for `missing`.
     pub(super) fn try_unnamed(&mut self, node: &mut Node, missing: &EnvelopeId) {
         let last = self.waiting.waited_for(missing);
-        let found = self.waiting.unnamed().find(|unnamed| unnamed.id() == last);
-        if found.is_some_and(|unnamed| self.is_wanted(unnamed)) {
-            self.take_up(node, &last);
-        }
+        self.try_those(node, |unnamed| unnamed.id() == last);
     }
 
     /// Tries again all that wait to be named, since other devices count now.
     pub(super) fn try_all_unnamed(&mut self, node: &mut Node) {
-        let wanted = self.waiting.unnamed().filter(|unnamed| self.is_wanted(unnamed));
-        let wanted: Vec<_> = wanted.map(Verified::id).collect();
-        wanted.iter().for_each(|id| self.take_up(node, id));
+        self.try_those(node, |_| true);
     }
 
-    fn take_up(&mut self, node: &mut Node, id: &EnvelopeId) {
-        if let Some(envelope) = self.waiting.take_unnamed(id) {
+    fn try_those(&mut self, node: &mut Node, those: impl Fn(&Verified) -> bool) {
+        let unnamed = self.waiting.unnamed().filter(|unnamed| those(unnamed));
+        let wanted: Vec<_> =
+            unnamed.filter(|unnamed| self.is_wanted(unnamed)).map(Verified::id).collect();
+        for envelope in wanted.iter().filter_map(|id| self.waiting.take_unnamed(id)) {
             node.queue(Work::Keep { server: self.id, envelope, from: None });
         }
     }
@@ -155,10 +147,4 @@ impl Server {
         let is_named = |tip: Tip| dag.index(&tip.id).is_none_or(|at| dag.holds(&past, at));
         !self.control_channel().frontier.of(device).all(is_named)
     }
-}
-
-fn operation(envelope: &Verified) -> Option<Operation> {
-    let header = envelope.header();
-    let is_operation = header.payload_type == PayloadType::Authority;
-    Operation::decode(&header.payload).ok().filter(|_| is_operation)
 }

@@ -220,8 +220,8 @@ pub enum Event {
         /// Where it is.
         step: JoinStep,
     },
-    /// A member who was asked to let one in does not, for now; told again when they answer otherwise. The join
-    /// goes on: others are asked, and the same again later.
+    /// A member who was asked to let one in has refused; told again when they answer otherwise. The join goes
+    /// on: others are asked, and the same again later.
     JoinRefused {
         /// Which server.
         server: ServerId,

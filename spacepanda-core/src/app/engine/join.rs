@@ -111,8 +111,13 @@ impl Join {
         }
         let next = [self.next_ask, self.again_at].into_iter().flatten();
         let next = next.filter(|_| self.asks());
-        let refused = self.refused_at.filter(|_| self.step < Some(JoinStep::Admitted));
+        let refused = self.refused_at.filter(|_| !self.is_granted());
         self.redial_at.into_iter().chain(next).chain(refused).min()
+    }
+
+    /// Whether somebody has said that we are let in: then nobody's refusal ends it.
+    fn is_granted(&self) -> bool {
+        self.step >= Some(JoinStep::Admitted)
     }
 
     /// Whether members are asked: until one has added this device.
@@ -217,7 +222,7 @@ impl Machine {
         }
         match reply.refused {
             None => {
-                if join.step < Some(JoinStep::Admitted) {
+                if !join.is_granted() {
                     join.tried_since = Some(cx.now);
                 }
                 join.redial_at = Some(cx.now.saturating_add(REDIAL));
@@ -265,10 +270,7 @@ impl Server {
         let next =
             may_let_in(node, self.id, matrix).min_by_key(|peer| join.asked.get(peer).copied());
         let Some(peer) = next else { return };
-        let least = match join.step < Some(JoinStep::Admitted) {
-            true => NEXT_MEMBER,
-            false => ADMITTED,
-        };
+        let least = if join.is_granted() { ADMITTED } else { NEXT_MEMBER };
         let asked = join.asked.get(&peer).map(|asked| (*asked).min(cx.now));
         let again = asked.map(|asked| join.again(asked, least));
         if again.is_some_and(|at| at > cx.now) {
@@ -331,7 +333,7 @@ impl Server {
         };
         if join.refused_at.is_some_and(|at| at <= cx.now) {
             join.refused_at = None;
-            if let Some(refusal) = join.refusal.filter(|_| join.step < Some(JoinStep::Admitted)) {
+            if let Some(refusal) = join.refusal.filter(|_| !join.is_granted()) {
                 self.fail_join(refusal.code(), refusal.message(), cx);
             }
         }

@@ -104,9 +104,9 @@ impl Links {
         self.open.len()
     }
 
-    /// Takes a device as met.
+    /// Takes a device as met, and more than a claim to speak for it or not.
     #[cfg(test)]
-    pub(super) fn meet(&mut self, device: DeviceId, identity: IdentityId) {
+    pub(super) fn meet(&mut self, device: DeviceId, identity: IdentityId, vouched: bool) {
         let (link, since, joins) = (0, Timestamp::ZERO, BTreeSet::new());
         let peer = Peer {
             link,
@@ -116,7 +116,7 @@ impl Links {
             joins,
             led_to: BTreeSet::new(),
             claims: None,
-            vouched: true,
+            vouched,
             told: BTreeSet::new(),
         };
         self.peers.insert(device, peer);

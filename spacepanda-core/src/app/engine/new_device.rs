@@ -163,9 +163,9 @@ impl Server {
         if !self.is_mine(node, &header.sender) {
             return;
         }
-        if let Some((number, draft)) = self.draft_mut(&header.channel, &payload.id)
-            && !draft.written
-        {
+        let Some(at) = self.draft_of(&header.channel, &payload.id) else { return };
+        let (number, draft) = &mut self.drafts[at];
+        if !draft.written {
             draft.written = true;
             timeline::put_draft(&mut cx.fx.batch, *number, draft);
         }
@@ -173,18 +173,16 @@ impl Server {
 
     /// Lets go of the draft of a message of one's own that can be read here.
     pub(super) fn drop_draft(&mut self, channel: &ChannelId, message: &MessageId, cx: &mut Cx<'_>) {
-        let says =
-            |draft: &Draft| draft.written && draft.message == *message && draft.channel == *channel;
-        if let Some(at) = self.drafts.iter().position(|(_, draft)| says(draft)) {
-            let dropped = self.drafts.remove(at);
-            let numbers = dropped.into_iter().map(|(number, _)| number);
-            numbers.for_each(|number| timeline::remove_draft(&mut cx.fx.batch, number));
+        let written = self.draft_of(channel, message).filter(|at| self.drafts[*at].1.written);
+        if let Some((number, _)) = written.and_then(|at| self.drafts.remove(at)) {
+            timeline::remove_draft(&mut cx.fx.batch, number);
         }
     }
 
-    fn draft_mut(&mut self, channel: &ChannelId, message: &MessageId) -> Option<&mut (u64, Draft)> {
-        let mut drafts = self.drafts.iter_mut();
-        drafts.find(|(_, it)| it.message == *message && it.channel == *channel)
+    /// Where the draft of a message stands.
+    fn draft_of(&self, channel: &ChannelId, message: &MessageId) -> Option<usize> {
+        let mut drafts = self.drafts.iter();
+        drafts.position(|(_, it)| it.message == *message && it.channel == *channel)
     }
 
     /// The drafts that are to be sent.
@@ -194,8 +192,7 @@ impl Server {
 
     /// What a message of one's own says that cannot be read here, if it was accepted here.
     pub(super) fn words_of(&self, channel: &ChannelId, message: &MessageId) -> Option<&Text> {
-        let mut written = self.drafts.iter().filter(|(_, draft)| draft.written);
-        let found = written.find(|(_, it)| it.message == *message && it.channel == *channel);
-        found.map(|(_, draft)| &draft.text)
+        let (_, draft) = &self.drafts[self.draft_of(channel, message)?];
+        draft.written.then_some(&draft.text)
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         authority::{Capability, Need, Role},
         crdt::{
             Draft, Entry, Reading,
-            timeline::{Cursor, Entries, History, Row, Text as Words, Turn},
+            timeline::{Cursor, Entries, History, Row, Turn},
         },
         envelope::{Origin, hash},
         mls::Group,
@@ -218,15 +218,8 @@ impl Server {
         }
     }
 
-    /// The words of a message of one's own that cannot be read here, if they are kept as they were accepted.
-    fn own_words(&self, channel: &ChannelId, entry: &Entry) -> Option<&Words> {
-        let is_read = matches!(entry.reading, Reading::Text { .. });
-        let own = entry.own && !is_read;
-        own.then(|| self.words_of(channel, &entry.message)).flatten()
-    }
-
     fn text_of(&self, channel: &ChannelId, entry: &Entry, tip: &Tip) -> Text {
-        let own = self.own_words(channel, entry);
+        let own = entry.own.then(|| self.words_of(channel, &entry.message)).flatten();
         match (&entry.reading, own) {
             (Reading::Text { text, .. }, _) | (_, Some(text)) => {
                 Text::Known(text.as_str().to_owned())

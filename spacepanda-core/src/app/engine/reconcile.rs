@@ -175,11 +175,9 @@ impl Server {
         });
         open.sort_by_key(|(device, plea)| (plea.at, *device));
         let roster = self.roster(head);
-        let mut open = open.into_iter().filter(|(device, _)| roster.contains_key(device));
-        open.find_map(|(device, plea)| {
-            if self.pleas().is_answered_enough(&device, head, now) {
-                return None;
-            }
+        let waits = |device: &DeviceId| self.pleas().is_answered_enough(device, head, now);
+        let open = open.into_iter().filter(|(device, _)| roster.contains_key(device));
+        open.filter(|(device, _)| !waits(device)).find_map(|(device, plea)| {
             let package = self.packages.of_plea(&device, &plea)?;
             Some((device, package.to_vec()))
         })

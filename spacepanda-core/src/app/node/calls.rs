@@ -188,7 +188,8 @@ impl Node {
         if !summary.joined && !summary.joining {
             return Err(AppError::new(
                 "join.failed",
-                "The join has ended, and nobody has let you in; why was told while nobody listened.                  Join once more, or ask for another invite.",
+                "The join has ended, and nobody has let you in; why was told while nobody listened. \
+                 Join once more, or ask for another invite.",
             ));
         }
         let first = summary.channels.first().filter(|_| summary.joined);

@@ -74,8 +74,7 @@ impl Mirroring {
     pub(super) fn find(&mut self, device: &DeviceId, stored: u64) -> (Finding, Option<String>) {
         if self.found.as_ref().is_some_and(|found| found.device != *device) {
             // The node went on with another device, and was read again before it could say so.
-            (self.found, self.task) = (None, None);
-            (self.judged, self.shared, self.saved) = (false, false, 0);
+            *self = Self::new(self.folder.take());
         }
         if let Some(Found { finding, .. }) = &self.found {
             let finding = match (self.shared, self.judged) {

@@ -85,6 +85,15 @@ impl Authority {
         self.control
     }
 
+    /// What an envelope of the control channel says, if that is an operation and sound by its bytes alone: whoever
+    /// it vouches for has signed it, and it is about this server.
+    pub fn read(&self, envelope: &Verified) -> Option<Operation> {
+        match insert::read(envelope, &self.server).ok()? {
+            ControlOp::Operation(operation) => Some(operation),
+            _ => None,
+        }
+    }
+
     /// Takes in an envelope of the control channel, of any type but a `Structure` that makes a channel. What it changes shows after
     /// [`Self::settle`].
     ///

@@ -217,15 +217,15 @@ pub(super) fn is_consistent(entry: &LogEntry) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn tip(number: u64, id: u8) -> Tip {
+    pub(in crate::store::log_store) fn tip(number: u64, id: u8) -> Tip {
         Tip { device: DeviceId::new([1; 32]), number, id: EnvelopeId::new([id; 32]) }
     }
 
     /// 1 to 3 on branch 0; 2 and 3 on branch 1, off 1; 3 on branch 2, off branch 1.
-    fn forked() -> Log {
+    pub(in crate::store::log_store) fn forked() -> Log {
         let mut log = Log::begin(&tip(1, 1), 1, 1);
         log.add(Spot::Follows(0), &tip(2, 2), 2);
         log.add(Spot::Follows(0), &tip(3, 3), 3);

@@ -127,24 +127,12 @@ impl<'a> Covered<'a> {
 mod tests {
     use super::*;
     use crate::{
-        base::{DeviceId, Tip},
-        store::log_store::branches::Spot,
+        base::Tip,
+        store::log_store::branches::{
+            Spot,
+            tests::{forked, tip},
+        },
     };
-
-    fn tip(number: u64, id: u8) -> Tip {
-        Tip { device: DeviceId::new([1; 32]), number, id: EnvelopeId::new([id; 32]) }
-    }
-
-    /// 1 to 3 on branch 0; 2 and 3 on branch 1, off 1; 3 on branch 2, off branch 1.
-    fn forked() -> Log {
-        let mut log = Log::begin(&tip(1, 1), 1, 1);
-        log.add(Spot::Follows(0), &tip(2, 2), 2);
-        log.add(Spot::Follows(0), &tip(3, 3), 3);
-        log.add(Spot::Forks(Some(0)), &tip(2, 12), 4);
-        log.add(Spot::Follows(1), &tip(3, 13), 5);
-        log.add(Spot::Forks(Some(1)), &tip(3, 23), 6);
-        log
-    }
 
     fn lacking(log: &Log, held: &[(u16, u64)], floor: u64) -> Vec<(u16, u64, u64)> {
         let mut covered = Covered::new(log);

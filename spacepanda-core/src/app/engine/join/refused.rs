@@ -9,7 +9,7 @@ use crate::{
         rows::{self, VIEW},
         server::Server,
     },
-    base::{EnvelopeId, PeerId},
+    base::{EnvelopeId, IdentityId, PeerId},
     state::{
         authority::{JoinRequest, Judged, Operation},
         mls::tree::View,
@@ -41,26 +41,28 @@ impl Server {
     }
 
     /// Why somebody is out whom these admissions let in: of several reasons what was meant for them. `None`
-    /// if by another admission they may yet be in: a removal that knew of none of these ends no other.
+    /// if by another admission they may yet be in.
     fn why_out(&self, request: &JoinRequest, granted: &[EnvelopeId]) -> Option<Out> {
         let who = request.certificate.identity;
-        let ended_by = self.authority.ended_by(&who).into_iter();
-        let reasons = ended_by.filter_map(|id| match self.authority.operation(&id)? {
-            // What ended an earlier time of theirs did not end this one.
-            _ if self.is_before_all(&id, granted) => None,
-            Judged { operation: Operation::Kick { target, .. }, .. } if *target == who => {
-                Some(self.knew_any(&id, granted).then_some(Out::Removed))
+        let mut ended_by = self.authority.ended_by(&who);
+        // What ended an earlier time of theirs did not end this one.
+        ended_by.retain(|id| !self.is_before_all(id, granted));
+        if ended_by.is_empty() {
+            return Some(Out::Late);
+        }
+        ended_by.iter().filter_map(|id| self.how_ended(&who, id, granted)).min()
+    }
+
+    /// How an operation ended what these admissions began: not at all, if it is a removal that knew of none.
+    fn how_ended(&self, who: &IdentityId, id: &EnvelopeId, granted: &[EnvelopeId]) -> Option<Out> {
+        let Judged { operation, author, .. } = self.authority.operation(id)?;
+        match operation {
+            Operation::Kick { target, .. } if target == who => {
+                self.knew_any(id, granted).then_some(Out::Removed)
             }
-            Judged { operation: Operation::Leave, author, .. } if author == who => {
-                Some(self.knew_any(&id, granted).then_some(Out::Left))
-            }
-            Judged { operation: Operation::Admit(_), .. } => Some(Some(Out::Late)),
-            _ => Some(Some(Out::Revoked)),
-        });
-        let reasons: Vec<Option<Out>> = reasons.collect();
-        match reasons.is_empty() {
-            true => Some(Out::Late),
-            false => reasons.into_iter().flatten().min(),
+            Operation::Leave if author == *who => self.knew_any(id, granted).then_some(Out::Left),
+            Operation::Admit(_) => Some(Out::Late),
+            _ => Some(Out::Revoked),
         }
     }
 
@@ -86,9 +88,8 @@ impl Server {
         let Some(join) = self.join.as_mut() else { return };
         let answered = join.answered.insert(peer, refusal);
         let is_asking = join.is_open() && join.step < Some(JoinStep::Syncing);
-        let may_end = join.step < Some(JoinStep::Admitted);
         let is_led_to = node.links.is_led_to(&peer, &self.id);
-        if refusal.is_retryable() || !is_led_to || !may_end {
+        if refusal.is_retryable() || !is_led_to || join.is_granted() {
             if is_asking && answered != Some(refusal) {
                 self.tell_refusal(node, &peer, refusal, cx);
             }
@@ -97,9 +98,7 @@ impl Server {
             join.refused_at.get_or_insert(cx.now.saturating_add(OTHERS_ANSWER));
         }
         let Some(join) = self.join.as_mut() else { return };
-        let Some(refusal) = join.refusal.filter(|_| join.step < Some(JoinStep::Admitted)) else {
-            return;
-        };
+        let Some(refusal) = join.refusal.filter(|_| !join.is_granted()) else { return };
         let links = &node.links;
         let for_good = join.answered.iter().filter(|(_, refusal)| !refusal.is_retryable());
         let led_to = for_good.filter(|(peer, _)| links.is_led_to(peer, &self.id));
@@ -113,7 +112,7 @@ impl Server {
         }
     }
 
-    /// Tells that somebody lets nobody in for now: once for each answer of theirs that is another.
+    /// Tells that a member has refused: once for each answer of theirs that is another.
     fn tell_refusal(&self, node: &Node, peer: &PeerId, refusal: Refusal, cx: &mut Cx<'_>) {
         let Some(by) = node.links.identity_of(peer) else { return };
         cx.tell(Event::JoinRefused {

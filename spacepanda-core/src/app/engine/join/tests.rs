@@ -97,7 +97,7 @@ fn whoever_is_asked_and_lets_nobody_in_for_now_is_told_of_once_for_each_answer()
     let alice = ByHand::new(1);
     let (peer, by) = (alice.machine.node.device(), alice.machine.node.me().identity());
     let (mut bob, server) = asking(&join().row.link);
-    bob.machine.node.links.meet(peer, by);
+    bob.machine.node.links.meet(peer, by, true);
     let mut answers = |refusal| {
         let join = bob.machine.servers.get_mut(&server).unwrap().join.as_mut().unwrap();
         join.owed.insert(peer, 1);

@@ -91,7 +91,6 @@ impl ByHand {
 }
 
 /// The events that a step told.
-#[allow(dead_code)]
 pub(in crate::app::engine) fn events(effects: &Effects) -> Vec<Event> {
     let event = |tell: &Tell| match tell {
         Tell::Event(event) => Some(event.clone()),

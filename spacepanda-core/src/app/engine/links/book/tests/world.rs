@@ -2,7 +2,7 @@
 
 use super::super::*;
 use crate::{
-    app::engine::{account::Account, input::Effects, links::Peer, reads::Loaded},
+    app::engine::{account::Account, input::Effects, reads::Loaded},
     base::{EnvelopeId, IdentityId, Name, Secret, Timestamp, Tip},
     state::{
         authority::{GENESIS_VERSION, Genesis, Operation, server_of},
@@ -139,18 +139,7 @@ impl World {
     }
 
     pub(super) fn link(&mut self, person: u8, number: u8, vouched: bool) {
-        let peer = Peer {
-            link: 0,
-            identity: identity(person),
-            dialled_by: device(person, number),
-            since: NOW,
-            joins: BTreeSet::new(),
-            led_to: BTreeSet::new(),
-            claims: None,
-            vouched,
-            told: BTreeSet::new(),
-        };
-        self.machine.node.links.peers.insert(device(person, number), peer);
+        self.machine.node.links.meet(device(person, number), identity(person), vouched);
     }
 
     /// What a step changes of the rows.
